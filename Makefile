@@ -1,0 +1,39 @@
+# make demo | make test | make check | make setup
+PYTHON ?= python3.11
+SHELL := /bin/bash
+BIN := .venv/bin
+TOOLS := .venv/shared/bin
+RUN := $(BIN)/python -m
+
+.PHONY: setup demo test test-unit test-contract test-flows test-acceptance check format
+
+setup:
+	@$(PYTHON) infra/environments.py
+
+demo: setup
+	@$(BIN)/madloop demo
+
+test: setup
+	@$(RUN) pytest tests --durations=15
+
+test-unit: setup
+	@$(RUN) pytest tests/unit tests/property tests/architecture
+
+test-contract: setup
+	@$(RUN) pytest tests/contract
+
+test-flows: setup
+	@$(RUN) pytest tests/flows
+
+test-acceptance: setup
+	@$(RUN) pytest tests/acceptance
+
+check: setup
+	@$(TOOLS)/ruff format --check .
+	@$(TOOLS)/ruff check .
+	@$(RUN) mypy
+	@$(RUN) importlinter.cli lint
+
+format: setup
+	@$(TOOLS)/ruff format .
+	@$(TOOLS)/ruff check --fix .

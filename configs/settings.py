@@ -1,0 +1,229 @@
+"""Where this checkout keeps its things and reaches its services: endpoints and secrets, never method numbers.
+
+The environment wins; what it leaves open comes from `services.json`, which `madloop services up` writes.
+Nothing is read at import: `load_settings` is called by the command that needs it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+
+from tasks.errors import ConfigError
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+MAIL_DOMAIN = "madloop.local"  # people's logins are names, not mailboxes: nothing is ever sent
+
+ServiceName = Literal["prefect", "mlflow", "label_studio"]
+
+# service -> (what people call it, environment variable of its address)
+SERVICES: dict[ServiceName, tuple[str, str]] = {
+    "prefect": ("Prefect", "MADLOOP_PREFECT_API_URL"),
+    "mlflow": ("MLflow", "MADLOOP_MLFLOW_URI"),
+    "label_studio": ("Label Studio", "MADLOOP_LABEL_STUDIO_URL"),
+}
+TOKEN_VARIABLE = "MADLOOP_LABEL_STUDIO_TOKEN"  # noqa: S105 - the name of a variable, not a token
+
+
+class Frozen(BaseModel):
+    """Base of what is read here: immutable, no unknown keys; a secret's value never stands in an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Endpoints(Frozen):
+    """Addresses of the services, and the token the pipeline shows to Label Studio; None means not known."""
+
+    prefect_api_url: str | None = None
+    mlflow_uri: str | None = None
+    label_studio_url: str | None = None
+    label_studio_token: SecretStr | None = None
+
+
+class Login(Frozen):
+    """How one person gets into Label Studio."""
+
+    email: str
+    password: SecretStr
+
+
+class LabelStudioAccess(Frozen):
+    """Address of Label Studio and the token of the account the pipeline uses."""
+
+    url: str
+    token: SecretStr
+
+
+class Settings(Endpoints):
+    """Places and endpoints of one installation."""
+
+    home: Path
+
+    @property
+    def store(self) -> Path:
+        """Folder of the artefact store."""
+        return self.home / "store"
+
+    @property
+    def services(self) -> Path:
+        """Folder of the locally run services: data, logs, process records, secrets."""
+        return self.home / "services"
+
+    @property
+    def label_studio_files(self) -> Path:
+        """Document root of Label Studio's local files: only our own PNG files, no links."""
+        return self.services / "label_studio" / "files"
+
+    @property
+    def endpoints_file(self) -> Path:
+        """Where `madloop services up` writes the endpoints (mode 0600)."""
+        return self.services / "services.json"
+
+    @property
+    def people_file(self) -> Path:
+        """People's logins by name (mode 0600)."""
+        return self.services / "people.json"
+
+    def require(self, service: ServiceName) -> str:
+        """The address of a service that is needed now.
+
+        Raises:
+            ConfigError: neither the environment nor `services.json` names it.
+        """
+        title, variable = SERVICES[service]
+        url = {
+            "prefect": self.prefect_api_url,
+            "mlflow": self.mlflow_uri,
+            "label_studio": self.label_studio_url,
+        }[service]
+        if url is None:
+            raise ConfigError(
+                f"{title} was required, but no address is known: {variable} is not set and "
+                f"{self.endpoints_file} does not name one. Run `madloop services up`, or set {variable}."
+            )
+        return url
+
+    def require_label_studio(self) -> LabelStudioAccess:
+        """Label Studio's address together with its token.
+
+        Raises:
+            ConfigError: the address or the token is not known.
+        """
+        url = self.require("label_studio")
+        if self.label_studio_token is None:
+            raise ConfigError(
+                f"A token for Label Studio at {url} was required, but none is known. "
+                f"Set {TOKEN_VARIABLE} (Label Studio, Account & Settings, Access Token)."
+            )
+        return LabelStudioAccess(url=url, token=self.label_studio_token)
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings of this checkout: the environment first, then what `madloop services up` wrote.
+
+    Args:
+        environ: variables to read; default: the process environment.
+
+    Raises:
+        ConfigError: `services.json` exists but is not what was written there.
+    """
+    variables = os.environ if environ is None else environ
+    home = Path(variables.get("MADLOOP_HOME") or CHECKOUT / ".madloop").expanduser().resolve()
+    local = read_endpoints(Settings(home=home).endpoints_file)
+    given = {service: variables.get(variable) or None for service, (_, variable) in SERVICES.items()}
+    given_token = variables.get(TOKEN_VARIABLE) or None
+    label_studio_url = _address(given["label_studio"]) or local.label_studio_url
+    token = SecretStr(given_token) if given_token else None
+    # The local server's token is shown to the local server only, never to an address from the environment.
+    if token is None and label_studio_url == local.label_studio_url:
+        token = local.label_studio_token
+    return Settings(
+        home=home,
+        prefect_api_url=_address(given["prefect"]) or local.prefect_api_url,
+        mlflow_uri=_address(given["mlflow"]) or local.mlflow_uri,
+        label_studio_url=label_studio_url,
+        label_studio_token=token,
+    )
+
+
+def _address(url: str | None) -> str | None:
+    return None if url is None else url.rstrip("/")
+
+
+def read_endpoints(path: Path) -> Endpoints:
+    """The endpoints in `path`; all unknown when the file does not exist."""
+    raw = _read_json(path)
+    try:
+        return Endpoints.model_validate(raw or {})
+    except ValidationError as error:
+        raise ConfigError(
+            f"{path} is not what `madloop services up` writes: {error}. Remove it and run that again."
+        ) from error
+
+
+def write_endpoints(path: Path, endpoints: Endpoints) -> None:
+    """Put the endpoints, with the token in clear, into a file only its owner can read."""
+    token = endpoints.label_studio_token
+    raw = endpoints.model_dump(exclude={"label_studio_token"})
+    write_private(path, {**raw, "label_studio_token": None if token is None else token.get_secret_value()})
+
+
+def read_logins(settings: Settings) -> dict[str, Login]:
+    """Everybody's login, by name; empty before anybody was given one.
+
+    Raises:
+        ConfigError: the file exists but is not a mapping of names to logins.
+    """
+    path = settings.people_file
+    try:
+        return {name: Login.model_validate(login) for name, login in (_read_json(path) or {}).items()}
+    except ValidationError as error:
+        raise ConfigError(f"{path} must map each name to an `email` and a `password`: {error}.") from error
+
+
+def ensure_logins(settings: Settings, names: Iterable[str]) -> dict[str, Login]:
+    """The logins of `names`; who has none yet is given an address and a random password, written down.
+
+    Idempotent: a login that exists is never changed.
+    """
+    logins = read_logins(settings)
+    wanted = list(dict.fromkeys(names))
+    missing = [name for name in wanted if name not in logins]
+    for name in missing:
+        logins[name] = Login(email=f"{name}@{MAIL_DOMAIN}", password=SecretStr(secrets.token_urlsafe(15)))
+    if missing:
+        clear = {n: {"email": x.email, "password": x.password.get_secret_value()} for n, x in logins.items()}
+        write_private(settings.people_file, clear)
+    return {name: logins[name] for name in wanted}
+
+
+def write_private(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON that only the owner may read, replacing the old file at once; its folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        json.dump(content, stream, indent=1, sort_keys=True)
+        stream.write("\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+    partial.replace(path)
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    """The mapping in a JSON file, None when there is no such file."""
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} was required to hold JSON, but cannot be read: {error}.") from error
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path} was required to hold a JSON mapping, got {type(raw).__name__}.")
+    return raw

@@ -1,0 +1,74 @@
+"""`madloop run`: a campaign from its file to the end, or to where people are needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from configs.load import load_campaign
+from configs.schema import Campaign
+from configs.settings import Settings, load_settings, read_logins
+from flows.running import advance, advance_until_finished, prepare_environment, simulated_people
+from tasks.errors import ConfigError, NotReadyError, Waiting
+
+
+def run_campaign(config: Path, *, simulated: bool, rounds: int | None) -> None:
+    """Store the config, run the flow, and say what came of it.
+
+    Raises:
+        NotReadyError: people are needed now; where they go was printed.
+        TroubleshootError: whatever else stopped it.
+    """
+    campaign, settings = load_campaign(config), load_settings()
+    if simulated and campaign.simulated_people is None:
+        raise ConfigError(
+            f"{config} has no section `simulated_people`; add one, or use `--annotators human`."
+        )
+    campaign = campaign.model_copy(update={"simulated_people": None})
+    prepare_environment(settings)
+    _store(campaign, settings)
+    if simulated:
+        with simulated_people(config, settings) as people:
+            advance_until_finished(campaign.name, rounds, settings, people)
+    else:
+        waiting = advance(campaign.name, rounds)
+        if waiting is not None:
+            _say_where_to_go(campaign, settings, waiting, config)
+            raise NotReadyError(waiting)
+    print_outcome(campaign.name, settings)
+
+
+def _store(campaign: Campaign, settings: Settings) -> None:
+    from tasks.artifacts import ArtifactStore  # noqa: PLC0415 - imports Arrow
+    from tasks.rounds import save_campaign  # noqa: PLC0415
+
+    save_campaign(ArtifactStore.at(settings.store), campaign)
+
+
+def _say_where_to_go(campaign: Campaign, settings: Settings, waiting: Waiting, config: Path) -> None:
+    """Print who works where, and how to go on."""
+    people = campaign.ratings.raters if waiting.what == "ratings" else campaign.masks.annotators
+    logins = read_logins(settings)
+    click.echo(
+        f"People are needed: {waiting.needed - waiting.done} of {waiting.needed} {waiting.what} are missing."
+    )
+    click.echo(f"Label Studio: {settings.require('label_studio')}")
+    for person, project in zip(people, waiting.projects, strict=False):
+        click.echo(f"  {person}: log in as {logins[person].email}, project {project}, Label All Tasks")
+    click.echo(f"  The passwords are in {settings.people_file}.")
+    click.echo(f"Then go on with: madloop run {config}")
+
+
+def print_outcome(campaign: str, settings: Settings) -> None:
+    """The table of the newest finished round, and where everything is to be looked at."""
+    from flows.status import newest_table  # noqa: PLC0415 - imports Arrow
+
+    table, report = newest_table(campaign, settings)
+    click.echo()
+    click.echo(table)
+    click.echo()
+    click.echo(f"Report        {report}")
+    click.echo(f"Prefect       {settings.require('prefect').removesuffix('/api')}/runs")
+    click.echo(f"MLflow        {settings.require('mlflow')}")
+    click.echo(f"Label Studio  {settings.require('label_studio')}")

@@ -1,0 +1,58 @@
+"""Mine: from the pool to requested ratings."""
+
+from __future__ import annotations
+
+from prefect import flow
+
+from flows.opening import open_round, tagged
+from tasks.announcements import announce_candidates, announce_links
+from tasks.artifacts import ArtifactRef
+from tasks.candidates import choose_candidates
+from tasks.discrepancies import compute_discrepancies
+from tasks.ledger import excluded_images
+from tasks.maps import draw_maps
+from tasks.pool import list_images
+from tasks.predictions import predict_pool
+from tasks.ratings import request_ratings
+from tasks.rounds import Round
+from tasks.versions import spec_of_version
+
+
+@flow(name="mine", flow_run_name="{campaign}: mine round {round_number}")
+def mine(campaign: str, round_number: int, request: bool = True) -> None:
+    """Run all models over the pool, choose the candidates, draw their maps and ask people to rate them.
+
+    Args:
+        campaign: name of a stored campaign.
+        round_number: 1-based.
+        request: whether people are asked; False stops at the candidates (for a plan).
+    """
+    settings, round_ = open_round(campaign, round_number)
+    with tagged(campaign, round_number):
+        target = spec_of_version(round_, round_number - 1)
+        pool = list_images(round_)
+        discrepancies = _discrepancies(round_, pool)
+        candidates = choose_candidates(round_, pool, discrepancies, excluded_images(round_))
+        if not request:
+            return
+        maps = draw_maps(round_, target, pool, candidates)
+        announce_candidates(round_, pool, candidates, maps)
+        projects = request_ratings(round_, settings, pool, maps)
+        announce_links(round_, settings, "ratings", projects)
+
+
+def _discrepancies(round_: Round, pool: ArtifactRef) -> dict[str, ArtifactRef]:
+    """Joint histograms by competitor, in the order of the config."""
+    target = spec_of_version(round_, round_.number - 1)
+    target_maps = predict_pool.with_options(task_run_name=f"predict pool: {target.name}")(
+        round_, target, pool
+    )
+    discrepancies = {}
+    for competitor in round_.campaign.competitors:
+        predict = predict_pool.with_options(task_run_name=f"predict pool: {competitor.name}")
+        compare = compute_discrepancies.with_options(
+            task_run_name=f"compute discrepancies: {competitor.name}"
+        )
+        maps = predict(round_, competitor, pool)
+        discrepancies[competitor.name] = compare(round_, competitor.name, target_maps, maps)
+    return discrepancies

@@ -1,0 +1,96 @@
+"""`madloop plan`: what a round will take, before anybody is asked."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+from configs.load import load_campaign
+from configs.schema import Campaign
+from configs.settings import Settings, load_settings
+from tasks.core.ranking import upper_bound
+
+_TIMED_IMAGES = 4
+
+
+def print_plan(config: Path, *, quick: bool) -> None:
+    """Print images, bound and true size of M, ratings, masks, and hours of people and of machine."""
+    from tasks.pool import image_files  # noqa: PLC0415 - imports torch
+
+    campaign, settings = load_campaign(config), load_settings()
+    campaign = campaign.model_copy(update={"simulated_people": None})
+    files = image_files(campaign.pool, what="pool")
+    seconds = seconds_per_image(campaign, files[:_TIMED_IMAGES])
+    bound = min(
+        upper_bound(
+            len(campaign.competitors), len(campaign.classes.subgroup_indices), campaign.candidates.quota
+        ),
+        len(files),
+    )
+    click.echo(f"pool                 {len(files)} files")
+    click.echo(
+        f"machine, predictions {len(files) * seconds / 3600:.2f} h ({seconds:.3f} s an image, all models)"
+    )
+    click.echo(f"upper bound of M     {bound}")
+    size = bound
+    if not quick:
+        size = true_size(campaign, settings)
+        click.echo(f"true size of M       {size}")
+    for line in people_lines(campaign, size):
+        click.echo(line)
+
+
+def people_lines(campaign: Campaign, n_candidates: int) -> list[str]:
+    """What people are asked for if M has `n_candidates` images; T and S at their largest."""
+    test = min(campaign.test_set.size, int(n_candidates * campaign.test_set.max_share))
+    failures = min(campaign.failures.size, int((n_candidates - test) * campaign.failures.max_share))
+    ratings = n_candidates * len(campaign.ratings.raters)
+    masks = test + failures
+    rating_h = ratings * campaign.ratings.seconds_per_rating / 3600
+    mask_h = masks * campaign.masks.seconds_per_mask / 3600
+    return [
+        f"ratings              {ratings} ({len(campaign.ratings.raters)} raters)  {rating_h:.1f} h of people",
+        f"masks                at most {masks} (T {test}, S {failures})  {mask_h:.1f} h of people",
+        f"people in all        at most {rating_h + mask_h:.1f} h a round",
+    ]
+
+
+def seconds_per_image(campaign: Campaign, files: list[Path]) -> float:
+    """Seconds all models together take for one image, timed on a few of the pool."""
+    from models.inference import predict, set_threads  # noqa: PLC0415 - imports torch
+    from models.preprocess import comparison_shape, read_image  # noqa: PLC0415
+    from models.zoo import load_model  # noqa: PLC0415
+
+    set_threads(campaign.predictions.threads)
+    total = 0.0
+    for spec in (campaign.target, *campaign.competitors):
+        model = load_model(spec, campaign.classes.names, campaign.predictions.device)
+        images = [read_image(path) for path in files]
+        shapes = [
+            comparison_shape(image.shape[0], image.shape[1], campaign.predictions.comparison_size)
+            for image in images
+        ]
+        predict(model, images[0], height=shapes[0][0], width=shapes[0][1])  # the first run also warms up
+        start = time.perf_counter()
+        for image, (height, width) in zip(images, shapes, strict=True):
+            predict(model, image, height=height, width=width)
+        total += (time.perf_counter() - start) / len(images)
+    return total
+
+
+def true_size(campaign: Campaign, settings: Settings) -> int:
+    """The size of M of the first round: mining is run, and kept, but nobody is asked."""
+    from flows.running import prepare_environment  # noqa: PLC0415
+
+    prepare_environment(settings)
+    from flows.mine import mine  # noqa: PLC0415 - imports Prefect
+    from tasks.artifacts import ArtifactStore  # noqa: PLC0415
+    from tasks.core.records import DRAWING_ORDER  # noqa: PLC0415
+    from tasks.rounds import Round, require, save_campaign  # noqa: PLC0415
+
+    save_campaign(ArtifactStore.at(settings.store), campaign)
+    mine(campaign.name, 1, request=False)
+    round_ = Round(campaign, 1, settings.store)
+    return len(round_.open_store().rows(require(round_, "candidates"), DRAWING_ORDER))

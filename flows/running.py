@@ -1,0 +1,106 @@
+"""Running a campaign from the command line: the environment of its process, and waiting for simulated people."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from configs.settings import CHECKOUT, Settings
+from tasks.errors import ServiceError, Waiting
+
+_SECONDS_BETWEEN_LOOKS = 2.0
+
+
+def prepare_environment(settings: Settings) -> None:
+    """Set what Prefect, MLflow and torch read from the environment; call before any of them is imported."""
+    os.environ.update(
+        {
+            "PREFECT_API_URL": settings.require("prefect"),
+            "PREFECT_HOME": str(settings.home / "prefect-client"),
+            "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "ERROR",  # the terminal shows progress bars, the UI the log
+            "PREFECT_CLI_PROMPT": "false",
+            "DO_NOT_TRACK": "1",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+            "HF_HUB_OFFLINE": os.environ.get("HF_HUB_OFFLINE", "1"),
+        }
+    )
+
+
+def advance(campaign: str, rounds: int | None) -> Waiting | None:
+    """Run the flow `troubleshoot` once; what people still owe, or None when the campaign has finished.
+
+    Raises:
+        TroubleshootError: whatever stopped it.
+    """
+    from flows.troubleshoot import troubleshoot  # noqa: PLC0415 - imports torch and Prefect
+
+    result: Any = troubleshoot(campaign, rounds)
+    return result if isinstance(result, Waiting) else None
+
+
+def advance_until_finished(
+    campaign: str, rounds: int | None, settings: Settings, people: subprocess.Popen[bytes]
+) -> None:
+    """Run `troubleshoot` again and again while simulated people answer, until the campaign has finished.
+
+    Raises:
+        ServiceError: the people's process ended, so nobody would ever answer.
+    """
+    while (waiting := advance(campaign, rounds)) is not None:
+        _wait_for_answers(settings, waiting, people)
+
+
+def _wait_for_answers(settings: Settings, waiting: Waiting, people: subprocess.Popen[bytes]) -> None:
+    """Watch Label Studio's counters until every task that was published has an answer."""
+    from tasks.labelling import label_studio  # noqa: PLC0415 - imports the SDK
+    from tasks.progress import progress  # noqa: PLC0415
+
+    with label_studio(settings) as service:
+        looks = [service.progress(number) for number in waiting.projects]
+        total, seen = sum(look.total for look in looks), 0
+        with progress(f"people at work: {waiting.what}", total, "answer") as shown:
+            while True:
+                finished = sum(service.progress(number).finished for number in waiting.projects)
+                shown.advance(finished - seen)
+                seen = finished
+                if seen >= total:
+                    return
+                if people.poll() is not None:
+                    raise ServiceError(
+                        f"Simulated people were to answer, but their process ended with exit code "
+                        f"{people.returncode}; see {people_log(settings)}."
+                    )
+                time.sleep(_SECONDS_BETWEEN_LOOKS)
+
+
+def people_log(settings: Settings) -> Path:
+    """Where the simulated people write what they do."""
+    return settings.services / "simulated-people.log"
+
+
+@contextmanager
+def simulated_people(config: Path, settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
+    """Simulated people at work, as a process of their own: the only one that is told where the truth is."""
+    log = people_log(settings)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "infra.simulated_people", str(config), "--parent", str(os.getpid())]
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command, cwd=CHECKOUT, stdout=output, stderr=output, env=_people_environment(settings)
+        )
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _people_environment(settings: Settings) -> dict[str, str]:
+    return {**os.environ, "MADLOOP_HOME": str(settings.home)}

@@ -1,0 +1,15 @@
+"""A run that has done all it can until people answer: it ends, in a state that says so by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+
+from tasks.errors import Waiting
+
+
+def waiting_state(waiting: Waiting) -> State[Any]:
+    """A completed state called "Waiting for ratings" or "Waiting for masks", its data saying how far they are."""
+    return Completed(name=f"Waiting for {waiting.what}", message=str(waiting), data=waiting)

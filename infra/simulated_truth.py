@@ -1,0 +1,189 @@
+"""What simulated people know: the truth of every image of the pool, and how each of them answers."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from configs.schema import Campaign, Classes, MaskEncoding, Section, SimulatedPeople, Slug
+from tasks.core.confusion import confusion, joint_histogram
+from tasks.core.label_maps import VOID, decode_colour_mask, decode_index_mask
+from tasks.core.scores import image_miou
+from tasks.core.simulated_people import SimulatedRater, SimulatedScore, simulated_mask, simulated_rating
+from tasks.errors import ConfigError, DataError
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+VOID_COLOUR = (255, 255, 255)  # of void on the maps people are shown
+
+LabelMap = NDArray[np.uint8]
+
+
+class PeopleConfig(Section):
+    """What the process of the simulated people is told; the pipeline never opens the truth itself."""
+
+    campaign: Slug
+    classes: Classes
+    mask_encoding: MaskEncoding = MaskEncoding()
+    simulated: SimulatedPeople
+    pool_images: Path
+    raters: tuple[Slug, ...]
+    annotators: tuple[Slug, ...]
+
+
+def people_config(campaign: Campaign) -> PeopleConfig:
+    """The part of a campaign that its simulated people need.
+
+    Raises:
+        ConfigError: the campaign has no section `simulated_people`.
+    """
+    if campaign.simulated_people is None:
+        raise ConfigError(
+            f"Simulated people were required for the campaign {campaign.name!r}, but it has no section "
+            "`simulated_people`. Add it with the folder of the true masks as `truth`."
+        )
+    return PeopleConfig(
+        campaign=campaign.name,
+        classes=campaign.classes,
+        mask_encoding=campaign.mask_encoding,
+        simulated=campaign.simulated_people,
+        pool_images=campaign.pool.images,
+        raters=campaign.ratings.raters,
+        annotators=campaign.masks.annotators,
+    )
+
+
+@dataclass(frozen=True)
+class KnownImage:
+    """One image of the pool.
+
+    Attributes:
+        truth: (H, W) uint8 true map; None for an out-of-domain image without one.
+        out_of_domain: whether it is listed as out of domain.
+    """
+
+    truth: LabelMap | None
+    out_of_domain: bool
+
+
+class Knowledge:
+    """The truth of the whole pool, in memory, and the habits of the people."""
+
+    def __init__(self, config: PeopleConfig) -> None:
+        """Read everything that will ever be asked.
+
+        Raises:
+            DataError: an image that is not listed as out of domain has no usable mask.
+        """
+        self.config = config
+        self._images = _known_images(config)
+
+    def rate(self, rater: str, *, image_id: str, map_digest: str, shown: LabelMap) -> SimulatedScore:
+        """What a rater says about the map that is shown, (H, W) uint8.
+
+        Raises:
+            DataError: an image the pool did not have when this was loaded.
+        """
+        simulated = self.config.simulated
+        biases = simulated.rater_bias
+        person = SimulatedRater(
+            seed=simulated.seed,
+            rater=rater,
+            bias=biases[self.config.raters.index(rater) % len(biases)],
+            noise=simulated.rater_noise,
+            out_of_domain_probability=simulated.out_of_domain_probability,
+        )
+        known = self._known(image_id)
+        miou = float("nan")
+        if known.truth is not None and not known.out_of_domain:
+            truth = _resized(known.truth, shown.shape[0], shown.shape[1])
+            miou = image_miou(confusion(joint_histogram(truth, shown, self.config.classes.count)))
+        return simulated_rating(
+            miou, out_of_domain=known.out_of_domain, person=person, image_id=image_id, map_digest=map_digest
+        )
+
+    def paint(
+        self, annotator: str, *, image_id: str, size: tuple[int, int], start: LabelMap | None
+    ) -> LabelMap:
+        """The mask an annotator paints, (H, W) uint8 of the size (H, W) that is shown.
+
+        Raises:
+            DataError: an image without truth.
+        """
+        truth = self._known(image_id).truth
+        if truth is None:
+            raise DataError(
+                f"A true mask of the image {image_id} was required to paint it, but there is none."
+            )
+        simulated = self.config.simulated
+        return simulated_mask(
+            _resized(truth, *size),
+            start,
+            anchoring=simulated.anchoring,
+            seed=simulated.seed,
+            annotator=annotator,
+            image_id=image_id,
+        )
+
+    def shown_map(self, rgb: NDArray[np.uint8]) -> LabelMap:
+        """The map behind its picture: (H, W, 3) uint8 in class colours -> (H, W) uint8."""
+        colours = self.config.classes.colours
+        void = () if VOID_COLOUR in colours else (VOID_COLOUR,)
+        return decode_colour_mask(rgb, colours=colours, void_colours=void)
+
+    def _known(self, image_id: str) -> KnownImage:
+        known = self._images.get(image_id)
+        if known is None:
+            raise DataError(
+                f"The image {image_id} was required in {self.config.pool_images}, but was not there when the "
+                "simulated people were started. Start them again after the pool has grown."
+            )
+        return known
+
+
+def _known_images(config: PeopleConfig) -> dict[str, KnownImage]:
+    """Every image of the pool by its id, the SHA-256 of its bytes."""
+    strange = config.simulated.out_of_domain
+    listed = set() if strange is None else set(strange.read_text(encoding="utf-8").split())
+    masks = {path.stem: path for path in sorted(config.simulated.truth.rglob("*")) if path.is_file()}
+    images = {}
+    for path in sorted(config.pool_images.rglob("*")):
+        if path.suffix.lower() not in IMAGE_SUFFIXES:
+            continue
+        truth = _read_mask(masks[path.stem], config) if path.stem in masks else None
+        out_of_domain = path.stem in listed
+        if not out_of_domain and (truth is None or (truth == VOID).all()):
+            raise DataError(
+                f"A true mask with at least one labelled pixel was required for {path} in "
+                f"{config.simulated.truth}. Add it, or list {path.stem} as out of domain."
+            )
+        images[hashlib.sha256(path.read_bytes()).hexdigest()] = KnownImage(truth, out_of_domain)
+    if not images:
+        raise DataError(f"Images were required in {config.pool_images}, but there is none.")
+    return images
+
+
+def _read_mask(path: Path, config: PeopleConfig) -> LabelMap:
+    """(H, W) uint8 true map in a mask file."""
+    encoding = config.mask_encoding
+    try:
+        with Image.open(path) as image:
+            pixels = np.asarray(image.convert("RGB") if encoding.kind == "colours" else image, dtype=np.uint8)
+        if encoding.kind == "colours":
+            return decode_colour_mask(
+                pixels, colours=config.classes.colours, void_colours=encoding.void_colours
+            )
+        return decode_index_mask(pixels, n_classes=config.classes.count, void=encoding.void)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} was required to hold a true mask: {error}.") from error
+
+
+def _resized(label_map: LabelMap, height: int, width: int) -> LabelMap:
+    """The map at another size, nearest neighbour."""
+    if label_map.shape == (height, width):
+        return label_map
+    return np.asarray(Image.fromarray(label_map).resize((width, height), Image.Resampling.NEAREST))

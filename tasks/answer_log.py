@@ -1,0 +1,62 @@
+"""The append-only log of what people answered. Nothing is ever changed or removed in it.
+
+A log is a folder of write-once segments, each named by its content, so writing one twice is harmless. An edit of
+an answer is a new row with the same annotation id and a later time.
+"""
+
+from __future__ import annotations
+
+import datetime
+import io
+from collections.abc import Iterable
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from tasks.artifacts import Row, table_of
+from tasks.core.digests import digest_of, digest_of_bytes
+from tasks.core.records import Record
+from tasks.rounds import Round
+
+VALID = "valid"
+
+
+def read_log(round_: Round, record: Record) -> list[dict[str, Any]]:
+    """All rows of a campaign's log, oldest first."""
+    storage = round_.open_store().storage
+    rows: list[dict[str, Any]] = []
+    for name in storage.names(_folder(round_, record)):
+        rows.extend(pq.read_table(io.BytesIO(storage.get(name) or b"")).to_pylist())
+    unique = {_row_digest(row): row for row in rows}
+    return sorted(unique.values(), key=lambda row: (row["submitted_at"], row["annotation_id"]))
+
+
+def append_to_log(round_: Round, record: Record, rows: Iterable[Row]) -> int:
+    """Write those of `rows` that the log does not hold yet; returns how many those were."""
+    known = {_row_digest(row) for row in read_log(round_, record)}
+    fresh = [dict(row) for row in rows if _row_digest(row) not in known]
+    if fresh:
+        buffer = io.BytesIO()
+        pq.write_table(table_of(record, fresh), buffer)
+        content = buffer.getvalue()
+        moment = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S")
+        name = f"{_folder(round_, record)}/{moment}-{digest_of_bytes(content)[:16]}.parquet"
+        round_.open_store().storage.put_if_absent(name, content)
+    return len(fresh)
+
+
+def newest_per_annotation(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The newest row of every annotation, oldest annotation first: an edit replaces what it edited."""
+    newest: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in sorted(rows, key=lambda row: row["submitted_at"]):
+        person = row.get("rater") or row.get("annotator")
+        newest[(row["image_id"], person, row["annotation_id"])] = row
+    return list(newest.values())
+
+
+def _row_digest(row: Row) -> str:
+    return digest_of({k: v for k, v in row.items() if k not in ("campaign", "round") and v is not None})
+
+
+def _folder(round_: Round, record: Record) -> str:
+    return f"campaigns/{round_.campaign.name}/{record.name}"

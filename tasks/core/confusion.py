@@ -1,0 +1,122 @@
+"""Joint histograms of two label maps: everything that is compared is derived from them.
+
+Legend: H, W height and width in pixels; C number of classes; index C of a histogram stands for void.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from tasks.core.label_maps import VOID, LabelMap, check_class_count, check_label_map
+
+# uint64 constants: numba turns uint64 mixed with a plain integer into float64
+_BYTE = np.uint64(0xFF)
+_SPREAD = np.uint64(0x0101010101010101)
+_BLOCK = 8  # pixels in one 64-bit word
+
+
+def joint_histogram(a: LabelMap, b: LabelMap, n_classes: int) -> NDArray[np.int64]:
+    """Number of pixels for every pair (class in a, class in b); exact.
+
+    Args:
+        a: (H, W) uint8, values 0..C-1 or 255.
+        b: (H, W) uint8, the same size.
+        n_classes: C, 1..255.
+
+    Returns:
+        (C+1, C+1) int64, px; row = class in a, column = class in b, index C = void. The sum is H * W.
+
+    Raises:
+        ValueError: sizes that differ, or a value that is neither a class index nor void.
+    """
+    check_label_map(a, "a")
+    check_label_map(b, "b")
+    check_class_count(n_classes)
+    if a.shape != b.shape:
+        raise ValueError(f"`a` and `b` must have one size, got {a.shape} and {b.shape}")
+    flat_a, flat_b = a.ravel(), b.ravel()
+    split = flat_a.size - flat_a.size % _BLOCK
+    # one more row and column than void needs: that is where values out of range are gathered
+    size = n_classes + 2
+    slots = np.full(256, size - 1, dtype=np.int64)
+    slots[:n_classes] = np.arange(n_classes)
+    slots[VOID] = n_classes
+    histogram: NDArray[np.int64] = np.zeros((size, size), dtype=np.int64)
+    _count_words(_words(flat_a[:split]), _words(flat_b[:split]), slots, histogram)
+    np.add.at(histogram, (slots[flat_a[split:]], slots[flat_b[split:]]), 1)
+    if histogram[-1].any() or histogram[:, -1].any():
+        raise ValueError(
+            f"`a` and `b` must hold class indices 0..{n_classes - 1} or {VOID} (void), got values up to "
+            f"{_largest_class(a)} in `a` and {_largest_class(b)} in `b`"
+        )
+    return histogram[:-1, :-1].copy()
+
+
+def confusion(histogram: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The joint histogram without the pixels that are void in either map.
+
+    Args:
+        histogram: (..., C+1, C+1) int64.
+
+    Returns:
+        (..., C, C) int64, px.
+
+    Raises:
+        ValueError: last two axes that are not equal and at least 2.
+    """
+    check_histogram(histogram)
+    return histogram[..., :-1, :-1]
+
+
+def check_histogram(histogram: NDArray[np.int64]) -> None:
+    """Raise ValueError unless the array is (..., C+1, C+1) of an integer type."""
+    shape = histogram.shape
+    if histogram.ndim < 2 or shape[-1] != shape[-2] or shape[-1] < 2 or histogram.dtype.kind not in "iu":
+        raise ValueError(
+            f"`histogram` must be (..., C+1, C+1) of integers, got shape {shape}, dtype {histogram.dtype}"
+        )
+
+
+def _words(pixels: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """Eight pixels as one word; copied where a slice of a larger buffer starts off the word boundary."""
+    words = pixels.view(np.uint64)
+    return words if words.flags.aligned else pixels.copy().view(np.uint64)
+
+
+def _largest_class(label_map: LabelMap) -> int:
+    classes = label_map[label_map != VOID]
+    return int(classes.max()) if classes.size else VOID
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _count_words(
+    words_a: NDArray[np.uint64],
+    words_b: NDArray[np.uint64],
+    slots: NDArray[np.int64],
+    histogram: NDArray[np.int64],
+) -> None:
+    # Label maps are mostly flat: a word whose eight pixels agree in both maps counts at once, and a word
+    # equal to the one before costs one comparison. Elsewhere two histograms take turns, so that the same cell
+    # is not read right after it was written.
+    size = histogram.shape[0]
+    even = np.zeros(size * size, dtype=np.int64)
+    odd = np.zeros(size * size, dtype=np.int64)
+    last_a, last_b, cell, run = np.uint64(0), np.uint64(0), slots[0] * size + slots[0], 0
+    for i in range(words_a.size):
+        word_a, word_b = words_a[i], words_b[i]
+        if word_a == last_a and word_b == last_b:
+            run += 8
+            continue
+        first_a, first_b = word_a & _BYTE, word_b & _BYTE
+        if word_a == first_a * _SPREAD and word_b == first_b * _SPREAD:
+            even[cell] += run
+            last_a, last_b, cell, run = word_a, word_b, slots[first_a] * size + slots[first_b], 8
+            continue
+        for shift in range(0, 64, 16):
+            low, high = np.uint64(shift), np.uint64(shift + 8)
+            even[slots[(word_a >> low) & _BYTE] * size + slots[(word_b >> low) & _BYTE]] += 1
+            odd[slots[(word_a >> high) & _BYTE] * size + slots[(word_b >> high) & _BYTE]] += 1
+    even[cell] += run
+    histogram += (even + odd).reshape(size, size)

@@ -1,0 +1,64 @@
+"""Label Studio for the two stages that ask people: the connection, and one project per person and round."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from configs.settings import Settings, ensure_logins
+from tasks.rounds import Round
+from tasks.served_pictures import PictureFolder
+from tasks.services.label_studio import LabelStudioService
+from tasks.services.label_studio_records import ProjectSpec
+
+
+@dataclass(frozen=True)
+class Screen:
+    """What a kind of project shows: `work` ("rating" or "masks"), its XML, and what people are told."""
+
+    work: str
+    xml: str
+    description: str
+    instruction: str
+
+
+@dataclass(frozen=True)
+class OpenProject:
+    """A person's project in a round, and the account whose answers count there."""
+
+    project_id: int
+    user_id: int
+
+
+@contextmanager
+def label_studio(settings: Settings) -> Iterator[LabelStudioService]:
+    """The connection to Label Studio."""
+    access = settings.require_label_studio()
+    with LabelStudioService(access.url, access.token.get_secret_value()) as service:
+        yield service
+
+
+def picture_folder(round_: Round, settings: Settings) -> PictureFolder:
+    """Where the campaign's pictures are served from; the folder exists afterwards."""
+    folder = PictureFolder(settings.label_studio_files, round_.campaign.name)
+    folder.path.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def open_project(
+    service: LabelStudioService, round_: Round, settings: Settings, person: str, screen: Screen
+) -> OpenProject:
+    """A person's project of this round; the login and the project are made if they do not exist."""
+    login = ensure_logins(settings, [person])[person]
+    account = service.ensure_person(person, login.password.get_secret_value())
+    project_id = service.ensure_project(
+        ProjectSpec(
+            title=f"{round_.campaign.name} r{round_.number} {screen.work} {person}",
+            label_config=screen.xml,
+            description=screen.description,
+            instruction=screen.instruction,
+            local_files=picture_folder(round_, settings).path,
+        )
+    )
+    return OpenProject(project_id, account.user_id)

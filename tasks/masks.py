@@ -1,0 +1,256 @@
+"""Masks: dense labels of failures and test images, drawn by annotators in one shuffled list.
+
+An image of S starts from the target's map; an image of T starts from an empty map (or a competitor's), never
+from the target's, or the truth would lean to the target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from configs.schema import Classes
+from configs.settings import Settings
+from tasks.answer_log import VALID, append_to_log, newest_per_annotation, read_log
+from tasks.artifacts import ArtifactRef, ArtifactStore, Draft, StageKey
+from tasks.core.digests import digest_of
+from tasks.core.label_maps import LabelMap
+from tasks.core.records import DRAWINGS, FAILURES, IMAGES, MAPS, MASKS, TEST_SETS
+from tasks.core.rle import BrushRegion, compose_mask, decode_brush, regions_of
+from tasks.errors import DataError, Waiting
+from tasks.label_map_files import MAPS_FILE, read_label_map
+from tasks.labelling import Screen, label_studio, open_project, picture_folder
+from tasks.pictures import encode_png
+from tasks.progress import progress
+from tasks.rounds import Round, remember
+from tasks.served_pictures import PictureFolder
+from tasks.services.label_studio_answers import Answer, brush_result, parse_regions
+from tasks.services.label_studio_records import Task
+from tasks.services.label_studio_screens import dense_screen, local_file_url
+from tasks.stage import stage_task
+
+VERSION = 1
+INSTRUCTION = """<h3>Give every pixel its true class</h3>
+<p>Some images start from a proposal that is often wrong, others start empty. Do not erase: paint the right class
+over what is wrong. Leave only those pixels without a class that nobody could decide.</p>
+<p>Keys 1 to 9 choose a class, Enter submits.</p>"""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class MaskNeed:
+    """One mask that the round needs.
+
+    Attributes:
+        image_id: the image.
+        role: `failure` or `test`.
+        annotator: who draws it.
+    """
+
+    image_id: str
+    role: str
+    annotator: str
+
+    @property
+    def key(self) -> str:
+        """Our own key of the task in Label Studio: the same need is never published twice."""
+        return digest_of(["mask", self.image_id, self.role, self.annotator])[:32]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What masks are drawn on: the round's images, its maps, and the two sets (either may be left out)."""
+
+    pool: ArtifactRef
+    maps: ArtifactRef
+    failures: ArtifactRef | None
+    test_set: ArtifactRef
+
+
+def needs_of(annotators: Sequence[str], image_ids: Iterable[str], role: str) -> list[MaskNeed]:
+    """Shares of one set: images in an order given by their digests, dealt out to the annotators in turn."""
+    dealt = sorted(image_ids, key=lambda image_id: digest_of([role, image_id]))
+    return [MaskNeed(image_id, role, annotators[i % len(annotators)]) for i, image_id in enumerate(dealt)]
+
+
+def round_needs(round_: Round, sources: Sources) -> list[MaskNeed]:
+    """All masks of the round, failures and test set shuffled into one list by their keys."""
+    store, annotators = round_.open_store(), round_.campaign.masks.annotators
+    needs = []
+    for ref, role, record in ((sources.failures, "failure", FAILURES), (sources.test_set, "test", TEST_SETS)):
+        if ref is not None:
+            needs += needs_of(annotators, [row["image_id"] for row in store.rows(ref, record)], role)
+    return sorted(needs, key=lambda need: need.key)
+
+
+def start_map(round_: Round, maps: ArtifactRef, need: MaskNeed) -> LabelMap | None:
+    """The map an annotator starts from, or None for an empty one."""
+    store = round_.open_store()
+    role = "target" if need.role == "failure" else "competitor"
+    if need.role == "test" and round_.campaign.masks.test_start == "empty":
+        return None
+    row = next(r for r in store.rows(maps, MAPS) if r["image_id"] == need.image_id and r["role"] == role)
+    return read_label_map(store.path(maps, MAPS_FILE), row)
+
+
+def dense_project_screen(classes: Classes) -> Screen:
+    """What annotators see."""
+    return Screen("masks", dense_screen(classes.legend), "Draw the true mask of every image.", INSTRUCTION)
+
+
+def _task(round_: Round, folder: PictureFolder, row: Row, need: MaskNeed, start: LabelMap | None) -> Task:
+    names = round_.campaign.classes.names
+    data = {
+        "key": need.key,
+        "image_id": need.image_id,
+        "role": need.role,
+        "image": local_file_url(folder.put_image(row["uri"], need.image_id)),
+    }
+    result = None
+    if start is not None:
+        result = brush_result(regions_of(start, names), width=row["width"], height=row["height"])
+    return Task(key=need.key, data=data, prediction=result)
+
+
+@stage_task("request masks")
+def request_masks(round_: Round, settings: Settings, sources: Sources) -> dict[str, int]:
+    """Publish what is still to be drawn; returns project id by annotator. Idempotent by our own keys."""
+    store = round_.open_store()
+    drawn = valid_drawings(read_log(round_, DRAWINGS)).keys()
+    missing = [need for need in round_needs(round_, sources) if (need.image_id, need.role) not in drawn]
+    images = {row["image_id"]: row for row in store.rows(sources.pool, IMAGES)}
+    folder = picture_folder(round_, settings)
+    screen = dense_project_screen(round_.campaign.classes)
+    projects = {}
+    with (
+        label_studio(settings) as service,
+        progress("publishing masks", len(missing), "task") as shown,
+    ):
+        for annotator in round_.campaign.masks.annotators:
+            projects[annotator] = open_project(service, round_, settings, annotator, screen).project_id
+            mine = [need for need in missing if need.annotator == annotator]
+            tasks = [
+                _task(round_, folder, images[need.image_id], need, start_map(round_, sources.maps, need))
+                for need in mine
+            ]
+            service.publish_tasks(projects[annotator], tasks)
+            shown.advance(len(mine))
+    return projects
+
+
+def drawing_row(
+    store: ArtifactStore,
+    answer: Answer,
+    annotator: str,
+    names: Sequence[str],
+    base: LabelMap | None,
+    shape: tuple[int, int],
+) -> Row:
+    """A drawing of Label Studio as a row of the log, its mask kept as a blob.
+
+    A drawing that cannot be used keeps its place in the log with the reason as its state.
+    """
+    row: Row = {
+        "image_id": answer.data["image_id"],
+        "role": answer.data["role"],
+        "annotator": annotator,
+        "annotation_id": answer.annotation_id,
+        "seconds": answer.lead_time,
+        "submitted_at": answer.updated_at.isoformat(),
+        "state": VALID,
+    }
+    if answer.was_cancelled:
+        return row | {"state": "skipped"}
+    if not answer.result:
+        return row | {"state": "empty"}
+    height, width = shape
+    try:
+        where = f"annotation {answer.annotation_id} by {annotator}"
+        regions = [
+            BrushRegion(r.label, decode_brush(r.rle, height=height, width=width), r.is_human)
+            for r in parse_regions(answer.result, height=height, width=width, where=where)
+        ]
+        mask = compose_mask(regions, names=names, base=base, height=height, width=width)
+    except (DataError, ValueError) as error:
+        return row | {"state": f"malformed: {error}"}
+    digest = store.put_blob(encode_png(mask.label_map), ".png")
+    return row | {"mask_digest": digest, "uncovered_px": mask.uncovered_px, "conflict_px": mask.conflict_px}
+
+
+def valid_drawings(rows: Iterable[Row]) -> dict[tuple[str, str], Row]:
+    """The newest valid drawing by (image_id, role)."""
+    return {(r["image_id"], r["role"]): r for r in newest_per_annotation(rows) if r["state"] == VALID}
+
+
+def poll_drawings(round_: Round, settings: Settings, sources: Sources) -> tuple[int, ...]:
+    """Write new drawings of all annotators of this round to the log; returns the ids of their projects."""
+    store, names = round_.open_store(), round_.campaign.classes.names
+    images = {row["image_id"]: row for row in store.rows(sources.pool, IMAGES)}
+    logged = {(r["annotation_id"], r["submitted_at"]) for r in read_log(round_, DRAWINGS)}
+    rows: list[Row] = []
+    projects = []
+    screen = dense_project_screen(round_.campaign.classes)
+    with label_studio(settings) as service:
+        for annotator in round_.campaign.masks.annotators:
+            project = open_project(service, round_, settings, annotator, screen)
+            projects.append(project.project_id)
+            for answer in service.answers_since(project.project_id, None):
+                if (answer.annotation_id, answer.updated_at.isoformat()) in logged:
+                    continue
+                image = images[answer.data["image_id"]]
+                need = MaskNeed(image["image_id"], answer.data["role"], annotator)
+                base = start_map(round_, sources.maps, need)
+                row = drawing_row(store, answer, annotator, names, base, (image["height"], image["width"]))
+                if answer.completed_by != project.user_id:
+                    row["state"] = f"foreign: submitted by user {answer.completed_by}"
+                rows.append(row | round_.labels)
+    append_to_log(round_, DRAWINGS, rows)
+    return tuple(projects)
+
+
+@stage_task("collect masks")
+def collect_masks(round_: Round, settings: Settings, sources: Sources, role: str) -> ArtifactRef | Waiting:
+    """The masks of one set (`failure` or `test`) once all are drawn; until then, how many of the round's are."""
+    store = round_.open_store()
+    set_ref = sources.failures if role == "failure" else sources.test_set
+    if set_ref is None:
+        raise ValueError("the failures are not among the sources of this round")
+    key = StageKey(
+        "masks",
+        VERSION,
+        {
+            "campaign": round_.campaign.name,
+            "role": role,
+            "masks": round_.campaign.masks.model_dump(mode="json"),
+        },
+        {"set": set_ref.digest, "maps": sources.maps.digest},
+    )
+    found = store.find(key)
+    if found is not None:
+        return remember(round_, f"masks-{role}", found)
+    needs = round_needs(round_, sources)
+    projects: tuple[int, ...] = ()
+    drawn = valid_drawings(read_log(round_, DRAWINGS))
+    if any((need.image_id, need.role) not in drawn for need in needs):
+        projects = poll_drawings(round_, settings, sources)
+        drawn = valid_drawings(read_log(round_, DRAWINGS))
+    if any(need.role == role and (need.image_id, need.role) not in drawn for need in needs):
+        done = sum((need.image_id, need.role) in drawn for need in needs)
+        return Waiting("masks", done, len(needs), projects)
+
+    def fill(draft: Draft) -> None:
+        rows = [mask_row(drawn[(need.image_id, need.role)]) for need in needs if need.role == role]
+        for row in rows:
+            content = store.blob(row["mask_digest"], ".png")
+            draft.write_file(f"{row['image_id']}.png", content, identity=True)
+        draft.write_table(MASKS, [row | round_.labels for row in rows])
+
+    return remember(round_, f"masks-{role}", store.make(key, fill))
+
+
+def mask_row(drawing: Row) -> Row:
+    """A valid drawing as a row of `masks`; nobody checks it yet, so its verdict is that of its author."""
+    columns = ("image_id", "role", "mask_digest", "annotator", "uncovered_px", "conflict_px", "seconds")
+    return {name: drawing[name] for name in columns} | {"verdict": "unchecked", "turn": 1}

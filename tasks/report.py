@@ -1,0 +1,171 @@
+"""Report: one self-contained HTML file that says what a round found, changed and cost."""
+
+from __future__ import annotations
+
+import datetime
+import json
+
+import yaml
+
+from configs.settings import Settings
+from tasks.answer_log import read_log
+from tasks.artifacts import ArtifactRef, Draft, StageKey
+from tasks.core.records import (
+    ANSWERS,
+    CANDIDATES,
+    COSTS,
+    DRAWING_ORDER,
+    DRAWINGS,
+    EPOCHS,
+    FAILURES,
+    IMAGES,
+    RATINGS,
+    REJECTS,
+    ROLES,
+    SCORES,
+    SHORTFALLS,
+    TEST_SETS,
+    TRIALS,
+    WINDOWS,
+)
+from tasks.labelled_sets import finished_set
+from tasks.ledger import roles_until
+from tasks.report_findings import (
+    RoundRows,
+    cost_rows,
+    cost_table,
+    cut_short_tables,
+    headline,
+    selection_tables,
+    summary,
+)
+from tasks.report_gallery import GalleryData, gallery
+from tasks.report_page import REPORT_FILE, Card, Curve, ReportData, TrialRow, render_report
+from tasks.rounds import Round, require, stages_of
+from tasks.score_tables import Scores, class_table, matrix_table, paper_table
+from tasks.stage import stage_task
+from tasks.versions import spec_of_version
+
+VERSION = 1
+
+
+def round_rows(round_: Round, closing: bool) -> RoundRows:
+    """All records of the round that the report reads."""
+    store = round_.open_store()
+
+    def of(stage: str, record: object) -> list[dict[str, object]]:
+        return store.rows(require(round_, stage), record)  # type: ignore[arg-type]
+
+    rejects = of("pool", REJECTS)
+    for model in (spec_of_version(round_, round_.number - 1), *round_.campaign.competitors):
+        rejects += of(f"predictions-{model.name}", REJECTS)
+    own = [row for row in read_log(round_, ANSWERS) if row["round"] == round_.number]
+    drawn = [row for row in read_log(round_, DRAWINGS) if row["round"] == round_.number]
+    return RoundRows(
+        number=round_.number,
+        closing=closing,
+        images=of("pool", IMAGES),
+        rejects=list({(r["stage"], r["item"]): r for r in rejects}.values()),
+        candidates=of("candidates", CANDIDATES),
+        order=of("candidates", DRAWING_ORDER),
+        windows=of("candidates", WINDOWS),
+        shortfalls=of("candidates", SHORTFALLS),
+        ratings=of("ratings", RATINGS),
+        test_set=of("test_set", TEST_SETS),
+        failures=[] if closing else of("failures", FAILURES),
+        answers=own,
+        drawings=drawn,
+        trials=[] if closing else of("version", TRIALS),
+    )
+
+
+def _cards(round_: Round, role: str, closing: bool) -> tuple[Card, ...]:
+    """Gallery of S (`failure`) or T (`test`)."""
+    if closing and role == "failure":
+        return ()
+    data = GalleryData(
+        require(round_, "candidates"),
+        require(round_, "maps"),
+        require(round_, "ratings"),
+        None if closing else spec_of_version(round_, round_.number),
+    )
+    return gallery(
+        round_, finished_set(round_, require(round_, "pool"), require(round_, f"masks-{role}"), role), data
+    )
+
+
+def _curves(round_: Round) -> tuple[Curve, ...]:
+    store = round_.open_store()
+    trials = {name: ref for name, ref in stages_of(round_).items() if name.startswith("trial-")}
+    return tuple(
+        Curve(
+            f"learning rate {name.removeprefix('trial-')}",
+            tuple(row["loss"] for row in store.rows(ref, EPOCHS)),
+        )
+        for name, ref in trials.items()
+    )
+
+
+def report_data(round_: Round, settings: Settings, rows: RoundRows, scores: Scores) -> ReportData:
+    """Everything the page shows."""
+    campaign, versions = round_.campaign, round_.number + (not rows.closing)
+    links = [("MLflow", settings.mlflow_uri), ("Label Studio", settings.label_studio_url)]
+    return ReportData(
+        campaign=campaign.name,
+        round_number=round_.number,
+        closing=rows.closing,
+        created_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="minutes"),
+        target=spec_of_version(round_, round_.number - 1).name,
+        competitors=tuple(c.name for c in campaign.competitors),
+        summary=summary(campaign, rows, scores, versions),
+        headline=headline(rows),
+        table1=paper_table(campaign, scores, versions),
+        matrix=matrix_table(campaign, scores, versions),
+        class_table=class_table(campaign, scores, versions),
+        trials=tuple(
+            TrialRow(t["learning_rate"], t["tuning_miou"], t["final_loss"], t["chosen"]) for t in rows.trials
+        ),
+        loss_curves=() if rows.closing else _curves(round_),
+        gallery_failures=_cards(round_, "failure", rows.closing),
+        gallery_test=_cards(round_, "test", rows.closing),
+        how_chosen=selection_tables(rows),
+        cut_short=cut_short_tables(campaign, rows),
+        people_and_cost=(cost_table(cost_rows(rows)),),
+        legend=tuple(zip(campaign.classes.names, campaign.classes.colours, strict=True)),
+        links=tuple((name, url) for name, url in links if url is not None),
+        config_yaml=yaml.safe_dump(
+            json.loads(campaign.model_dump_json()), sort_keys=False, allow_unicode=True
+        ),
+    )
+
+
+@stage_task("write report")
+def write_report(round_: Round, settings: Settings, scores: ArtifactRef, closing: bool) -> ArtifactRef:
+    """The report of the round, with the roles and costs so far."""
+    store = round_.open_store()
+    stages = (
+        "candidates",
+        "maps",
+        "ratings",
+        "test_set",
+        "masks-test",
+        *(() if closing else ("failures", "version")),
+    )
+    key = StageKey(
+        "reports",
+        VERSION,
+        {"campaign": round_.campaign.name, "round": round_.number, "closing": closing},
+        {"scores": scores.digest, **{stage: require(round_, stage).digest for stage in stages}},
+    )
+
+    def fill(draft: Draft) -> None:
+        rows = round_rows(round_, closing)
+        page = render_report(report_data(round_, settings, rows, Scores(store.rows(scores, SCORES))))
+        draft.write_file(REPORT_FILE, page.encode(), identity=False)
+        draft.write_table(COSTS, [row | round_.labels for row in cost_rows(rows)])
+        draft.write_table(ROLES, roles_until(round_))
+
+    ref = store.make(key, fill)
+    name = f"{round_.campaign.name}-round-{round_.number}{'-closing' if closing else ''}.html"
+    store.storage.put(f"reports/{name}", store.path(ref, REPORT_FILE).read_bytes())
+    return ref

@@ -1,0 +1,219 @@
+"""What a round's report says in words and small tables, from the records alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from configs.schema import Campaign
+from tasks.report_page import Fact, PlainTable
+from tasks.score_tables import Scores, version_names
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class RoundRows:
+    """The records of one round that the report reads."""
+
+    number: int
+    closing: bool
+    images: list[Row]
+    rejects: list[Row]
+    candidates: list[Row]
+    order: list[Row]
+    windows: list[Row]
+    shortfalls: list[Row]
+    ratings: list[Row]
+    test_set: list[Row]
+    failures: list[Row]
+    answers: list[Row]
+    drawings: list[Row]
+    trials: list[Row]
+
+    @property
+    def n_pool(self) -> int:
+        """Images of the pool that could be read."""
+        return sum(row["dataset"] == "pool" for row in self.images)
+
+
+def headline(rows: RoundRows) -> tuple[Fact, ...]:
+    """The sizes of everything the round made."""
+    scored = [row["mean_opinion_score"] for row in rows.ratings if row["mean_opinion_score"] is not None]
+    ood = sum(row["out_of_domain"] for row in rows.ratings)
+    facts = [
+        Fact("|D| pool", str(rows.n_pool), "images that could be read"),
+        Fact("|M| candidates", str(len(rows.order)), f"{len(rows.candidates)} reasons"),
+        Fact("ratings", str(sum(row["n_ratings"] for row in rows.ratings)), f"{ood} image(s) out of domain"),
+        Fact(
+            "mean opinion score",
+            f"{np.mean(scored):.2f}" if scored else "none",
+            "1 bad .. 5 excellent, over M",
+        ),
+        Fact("|T| test set", str(len(rows.test_set)), "drawn before S was cut"),
+    ]
+    if not rows.closing:
+        facts.append(Fact("|S| failures", str(len(rows.failures)), "labelled densely and trained on"))
+    return tuple(facts)
+
+
+def summary(campaign: Campaign, rows: RoundRows, scores: Scores, versions: int) -> tuple[str, ...]:
+    """The round in plain sentences."""
+    names = version_names(campaign, versions)
+    sentences = [
+        f"{len(campaign.competitors)} competitors and {names[rows.number - 1]} disagreed most on {len(rows.order)} of "
+        f"{rows.n_pool} pool images; these were rated by {len(campaign.ratings.raters)} people.",
+    ]
+    if rows.closing:
+        sentences.append(
+            f"The campaign's rounds have ended; {len(rows.test_set)} of these images were labelled as one more test set "
+            "and nothing was trained on them."
+        )
+        return (*sentences, *_change(scores, names[0], names[-1], f"T({rows.number})"))
+    sentences.append(
+        f"{len(rows.failures)} failures and {len(rows.test_set)} test images were labelled pixel by pixel; "
+        f"{names[-1]} was fine-tuned on all failures so far together with the original training set."
+    )
+    before, after = names[rows.number - 1], names[-1]
+    return (
+        *sentences,
+        *_change(scores, before, after, "T(0)"),
+        *_change(scores, before, after, f"T({rows.number})"),
+    )
+
+
+def _change(scores: Scores, before: str, after: str, test_set: str) -> tuple[str, ...]:
+    old, new = scores.miou(before, test_set), scores.miou(after, test_set)
+    if old is None or new is None or before == after:
+        return ()
+    where = (
+        "the familiar test set T(0), reporting half"
+        if test_set == "T(0)"
+        else f"the mined test set {test_set}"
+    )
+    return (f"On {where}, mIoU went from {old:.3f} ({before}) to {new:.3f} ({after}): {new - old:+.3f}.",)
+
+
+def selection_tables(rows: RoundRows) -> tuple[PlainTable, ...]:
+    """How M came about: reasons by competitor and side, windows, subgroups that could not fill their quota."""
+    counts = Counter((row["competitor"], row["side"]) for row in rows.candidates)
+    failures = {row["image_id"] for row in rows.failures}
+    hits = Counter((row["competitor"], row["side"]) for row in rows.candidates if row["image_id"] in failures)
+    reasons = tuple((c, side, str(n), str(hits[(c, side)])) for (c, side), n in sorted(counts.items()))
+    windows = tuple(
+        (
+            w["class_name"],
+            *(("none", "none") if w["low"] is None else (f"{w['low']:.4f}", f"{w['high']:.4f}")),
+            "given" if w["n_masks"] is None else str(w["n_masks"]),
+        )
+        for w in rows.windows
+    )
+    short = tuple(
+        (s["competitor"], s["side"], s["class_name"], str(s["wanted"]), str(s["got"]))
+        for s in rows.shortfalls
+    )
+    return (
+        PlainTable(
+            "Reasons",
+            "How often each competitor put an image into M, from which side, and how many of these "
+            "reasons belong to images of S.",
+            ("competitor", "side", "reasons", "of images in S"),
+            reasons,
+        ),
+        PlainTable(
+            "Area windows",
+            "Share of the image that the class must cover to be searched; first and third "
+            "quartile of the training masks. Fewer than 8 masks: no window.",
+            ("class", "from", "to", "training masks"),
+            windows,
+        ),
+        PlainTable(
+            "Quotas not filled",
+            "Subgroups with fewer images than their quota.",
+            ("competitor", "side", "class", "wanted", "found"),
+            short,
+            "Every quota was filled.",
+        ),
+    )
+
+
+def cut_short_tables(campaign: Campaign, rows: RoundRows) -> tuple[PlainTable, ...]:
+    """What was cut short, rejected or set aside, and why."""
+    cuts = []
+    wanted_test = min(campaign.test_set.size, int(len(rows.order) * campaign.test_set.max_share))
+    if len(rows.test_set) < wanted_test:
+        cuts.append(
+            (
+                "T",
+                str(wanted_test),
+                str(len(rows.test_set)),
+                f"at most {campaign.test_set.max_per_class} images per main class, none out of domain",
+            )
+        )
+    if not rows.closing and len(rows.failures) < campaign.failures.size:
+        cuts.append(
+            (
+                "S",
+                str(campaign.failures.size),
+                str(len(rows.failures)),
+                f"mean opinion score below {campaign.failures.failure_below} and at most "
+                f"{campaign.failures.max_share:.0%} of what remains",
+            )
+        )
+    rejects = tuple((r["stage"], r["item"], r["reason"]) for r in rows.rejects)
+    aside = Counter(
+        (row["state"], row.get("rater") or row.get("annotator")) for row in [*rows.answers, *rows.drawings]
+    )
+    states = tuple((str(p), state, str(n)) for (state, p), n in sorted(aside.items()) if state != "valid")
+    return (
+        PlainTable(
+            "Cut short",
+            "Sets that are smaller than asked for.",
+            ("set", "wanted", "got", "because"),
+            tuple(cuts),
+            "Every set has the size that was asked for.",
+        ),
+        PlainTable(
+            "Rejected images",
+            "Files that could not be used.",
+            ("stage", "image", "reason"),
+            rejects,
+            "Every file could be used.",
+        ),
+        PlainTable(
+            "Answers set aside",
+            "Skipped, empty, malformed or foreign answers; none of them counts.",
+            ("person", "why", "answers"),
+            states,
+            "Every answer counts.",
+        ),
+    )
+
+
+def cost_rows(rows: RoundRows) -> list[Row]:
+    """Rows of `costs`: valid answers and their seconds per person."""
+    totals: dict[tuple[str, str], list[float]] = {}
+    for stage, person, answers in (("ratings", "rater", rows.answers), ("masks", "annotator", rows.drawings)):
+        for row in answers:
+            if row["state"] == "valid":
+                totals.setdefault((stage, row[person]), []).append(row["seconds"] or 0.0)
+    return [
+        {"stage": stage, "person": person, "n": len(seconds), "seconds": float(sum(seconds)), "money": None}
+        for (stage, person), seconds in sorted(totals.items())
+    ]
+
+
+def cost_table(costs: Sequence[Row]) -> PlainTable:
+    """People's work of the round."""
+    lines = tuple((c["stage"], c["person"], str(c["n"]), f"{c['seconds'] / 60:.1f}") for c in costs)
+    return PlainTable(
+        "People's time",
+        "Valid answers of this round and the time Label Studio measured for them.",
+        ("stage", "person", "answers", "minutes"),
+        lines,
+        "Nobody was asked in this round.",
+    )

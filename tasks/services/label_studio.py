@@ -1,0 +1,306 @@
+"""Label Studio: the only module that imports its client.
+
+Everything here is idempotent as a whole: what is wanted is looked up by our own names (a project's title, a
+task's `key`) before it is made, and looked up again afterwards. So a call that broke off half-way, before or
+after the server committed, is simply made again. Transient errors are retried three times.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+from label_studio_sdk import LabelStudio
+from label_studio_sdk.core.api_error import ApiError
+
+from configs.settings import MAIL_DOMAIN
+from tasks.errors import ServiceError, TerminalServiceError, TransientServiceError
+from tasks.services import label_studio_session as session
+from tasks.services.label_studio_answers import Answer
+from tasks.services.label_studio_records import (
+    ANSWER_FIELDS,
+    MODEL_VERSION,
+    WITH_ANSWERS,
+    Person,
+    Progress,
+    ProjectSpec,
+    PublishReport,
+    Task,
+    as_answer,
+    as_import,
+    changed_since,
+    chunks,
+)
+
+T = TypeVar("T")
+
+OVERLAP = timedelta(minutes=1)  # answers are asked for again this far back, whatever the clocks do
+
+_TRIES = 3
+_PAGE = 1000
+_ANSWERS_PAGE = 100
+
+
+class LabelStudioService:
+    """A Label Studio server, opened with a token. A context manager; not shared between threads."""
+
+    def __init__(self, url: str, token: str, *, timeout_s: float = 120.0) -> None:
+        """Prepare the connection; nothing is sent before the first call."""
+        self._url = url.rstrip("/")
+        self._http = session.open_client(self._url, timeout_s=timeout_s)
+        # The client would repeat a failed import by itself, and an import that was committed would double.
+        self._api: Any = LabelStudio(
+            base_url=self._url, api_key=token, httpx_client=self._http, timeout=timeout_s, max_retries=0
+        )
+        self._timeout_s = timeout_s
+
+    def __enter__(self) -> Self:
+        """The service itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connection."""
+        self._http.close()
+
+    def ensure_person(self, name: str, password: str) -> Person:
+        """The account of a person who can log in with this password; made when there is none. Idempotent.
+
+        Args:
+            name: a person of the campaign; the login is `name@madloop.local`.
+            password: of the login.
+
+        Raises:
+            TerminalServiceError: the account exists with another password, or was refused.
+            TransientServiceError: the server does not answer.
+        """
+        return self._retried(f"let {name} log in", lambda: self._ensure_person(name, password))
+
+    def ensure_project(self, spec: ProjectSpec) -> int:
+        """The id of the project with this title; made, or brought to this screen and these texts. Idempotent.
+
+        Every task takes one answer (`maximum_annotations` 1), tasks come in the order of publishing.
+
+        Raises:
+            ValueError: a title Label Studio cannot take.
+            TerminalServiceError: the server refuses, for example a screen that contradicts answers.
+            TransientServiceError: the server does not answer.
+        """
+        if not 3 <= len(spec.title) <= 50:
+            raise ValueError(f"`title` must have 3 to 50 characters, got {len(spec.title)}: {spec.title!r}")
+        return self._retried(f"open the project {spec.title!r}", lambda: self._ensure_project(spec))
+
+    def publish_tasks(self, project_id: int, tasks: Sequence[Task]) -> PublishReport:
+        """Make sure that a project has each task exactly once. Idempotent by `key`.
+
+        Missing ones are imported, in order, in chunks. Then the keys are read again: of twins, which a broken
+        connection or a second process can leave, those without an answer are removed, the oldest kept.
+
+        Raises:
+            ValueError: two tasks of one key.
+            TerminalServiceError: the server refuses, for example data the screen does not fit.
+            TransientServiceError: the server does not answer.
+        """
+        if len({task.key for task in tasks}) != len(tasks):
+            raise ValueError(f"`tasks` must have different keys, got {len(tasks)} tasks")
+        what = f"publish {len(tasks)} tasks in project {project_id}"
+        # Counted against what was there before the first try: later tries find their predecessors' tasks.
+        before = self._retried(what, lambda: set(self._ids_by_key(project_id)))
+        removed = self._retried(what, lambda: self._publish(project_id, tasks))
+        existing = sum(task.key in before for task in tasks)
+        return PublishReport(created=len(tasks) - existing, existing=existing, removed=removed)
+
+    def answers_since(self, project_id: int, since: datetime | None) -> list[Answer]:
+        """Answers that were made or edited since a moment, skips among them; drafts never.
+
+        Asks one minute further back, so an answer may come again: tell them apart by `annotation_id` and
+        `updated_at`. Deleted answers do not come; keep your own copy.
+
+        Args:
+            project_id: the project.
+            since: the largest `updated_at` seen (the server's clock, with a time zone); None for all.
+        """
+        what = f"read the answers of project {project_id}"
+        query = changed_since(since - OVERLAP) if since is not None else WITH_ANSWERS
+        return self._retried(what, lambda: self._answers(project_id, query))
+
+    def progress(self, project_id: int) -> Progress:
+        """How far a project is; one small request."""
+        project = self._retried(
+            f"read the progress of project {project_id}", lambda: self._api.projects.get(id=project_id)
+        )
+        return Progress(
+            total=project.task_number or 0,
+            finished=project.finished_task_number or 0,
+            skipped=project.skipped_annotations_number or 0,
+        )
+
+    def _ensure_person(self, name: str, password: str) -> Person:
+        email = f"{name}@{MAIL_DOMAIN}"
+        user_id = self._user_id(email)
+        with session.open_client(self._url, timeout_s=self._timeout_s) as browser:
+            if user_id is None:
+                invitation = self._api.organizations.invites.get_invite_link().token
+                if not session.sign_up(browser, email=email, password=password, invitation=invitation):
+                    raise TerminalServiceError(
+                        f"Label Studio at {self._url} was required to make the account {email}, but refused "
+                        "the address or the password. Give another password (8 characters at least)."
+                    )
+                user_id = self._user_id(email)
+                self._api.users.update(id=user_id, first_name=name)
+            if not session.log_in(browser, email=email, password=password):
+                raise TerminalServiceError(
+                    f"Label Studio at {self._url} was required to let {email} log in, but it has another "
+                    "password. Set it again on the server with `label-studio reset_password --username "
+                    f"{email}`, or restore the file with people's passwords."
+                )
+        if user_id is None:
+            raise TerminalServiceError(
+                f"Label Studio at {self._url} made the account {email}, but does not list it."
+            )
+        return Person(name=name, email=email, user_id=user_id)
+
+    def _user_id(self, email: str) -> int | None:
+        ids = [user.id for user in self._api.users.list() if user.email == email]
+        return ids[0] if ids else None
+
+    def _ensure_project(self, spec: ProjectSpec) -> int:
+        wanted = {
+            "label_config": spec.label_config,
+            "description": spec.description,
+            "expert_instruction": spec.instruction,
+        }
+        if not self._projects_titled(spec.title):
+            self._api.projects.create(
+                title=spec.title,
+                maximum_annotations=1,
+                show_instruction=bool(spec.instruction),
+                enable_empty_annotation=False,
+                sampling="Sequential sampling",
+                **wanted,
+            )
+        # Looked up again: a second process may have made the same project at the same moment.
+        kept, *twins = self._projects_titled(spec.title)
+        for twin in twins:
+            if not twin.task_number:
+                self._api.projects.delete(id=twin.id)
+        project = self._api.projects.get(id=kept.id)
+        changes = {name: value for name, value in wanted.items() if getattr(project, name) != value}
+        if changes:
+            self._api.projects.update(id=kept.id, **changes)
+        if spec.local_files is not None:
+            self._ensure_local_files(kept.id, spec.local_files)
+        return int(kept.id)
+
+    def _projects_titled(self, title: str) -> list[Any]:
+        """Projects of exactly this title: with tasks before those without, then the oldest first."""
+        # The server's filter finds every title that contains the text, in any case.
+        found = self._api.projects.list(title=title, include="id,title,task_number", page_size=_PAGE)
+        exact = [project for project in found if project.title == title]
+        return sorted(exact, key=lambda project: (not project.task_number, project.id))
+
+    def _ensure_local_files(self, project_id: int, folder: Path) -> None:
+        """Allow a project's members to see the files of a folder; the folder is made."""
+        folder.mkdir(parents=True, exist_ok=True)
+        storages = self._api.import_storage.local.list(project=project_id)
+        if all(storage.path != str(folder) for storage in storages):
+            self._api.import_storage.local.create(
+                project=project_id, path=str(folder), use_blob_urls=True, title="images"
+            )
+
+    def _publish(self, project_id: int, tasks: Sequence[Task]) -> int:
+        """Import what is missing, then remove younger twins; the number removed."""
+        known = self._ids_by_key(project_id)
+        missing = [task for task in tasks if task.key not in known]
+        for chunk in chunks([as_import(task) for task in missing]):
+            self._api.projects.import_tasks(id=project_id, request=chunk, return_task_ids=False)
+        if any(task.prediction is not None for task in tasks):
+            # Refused before the first prediction exists; without it annotators start from nothing.
+            self._api.projects.update(
+                id=project_id, model_version=MODEL_VERSION, show_collab_predictions=True
+            )
+        return self._remove_twins(project_id)
+
+    def _ids_by_key(self, project_id: int) -> dict[str, list[int]]:
+        """Ids of a project's tasks by our key, oldest first."""
+        ids: dict[str, list[int]] = {}
+        for task in self._tasks(project_id, include="id,data", page_size=_PAGE):
+            ids.setdefault(str(task.data.get("key")), []).append(task.id)
+        return {key: sorted(found) for key, found in ids.items()}
+
+    def _remove_twins(self, project_id: int) -> int:
+        twins = [ids for ids in self._ids_by_key(project_id).values() if len(ids) > 1]
+        if not twins:
+            return 0
+        answered = {answer.task_id for answer in self._answers(project_id, WITH_ANSWERS)}
+        surplus = []
+        for ids in twins:
+            kept = [task_id for task_id in ids if task_id in answered] or ids[:1]
+            surplus += [task_id for task_id in ids if task_id not in kept]
+        if surplus:
+            selected = {"all": False, "included": surplus}
+            self._api.actions.create(id="delete_tasks", project=project_id, selected_items=selected)
+        return len(surplus)
+
+    def _answers(self, project_id: int, query: dict[str, Any]) -> list[Answer]:
+        tasks = self._tasks(
+            project_id,
+            include=ANSWER_FIELDS,
+            fields="all",
+            query=json.dumps(query),
+            page_size=_ANSWERS_PAGE,
+        )
+        return [as_answer(task, raw) for task in tasks for raw in task.annotations or ()]
+
+    def _tasks(self, project_id: int, **choice: Any) -> Iterator[Any]:
+        # Addresses are not resolved: that costs 18 s for 2000 tasks.
+        tasks: Iterator[Any] = iter(self._api.tasks.list(project=project_id, resolve_uri=False, **choice))
+        return tasks
+
+    def _retried(self, what: str, call: Callable[[], T]) -> T:
+        """The call's result; transient errors are tried again, all errors come out as ours."""
+        for attempt in range(1, _TRIES + 1):
+            try:
+                return call()
+            except (ApiError, httpx.HTTPError) as error:
+                problem = self._problem(what, error)
+                if attempt == _TRIES or not isinstance(problem, TransientServiceError):
+                    raise problem from error
+                time.sleep(0.5 * 2**attempt)
+        raise AssertionError("the last try returns or raises")
+
+    def _problem(self, what: str, error: ApiError | httpx.HTTPError) -> ServiceError:
+        """The one place where the client's errors become ours."""
+        needed = f"Label Studio at {self._url} was required to {what}, but"
+        if isinstance(error, httpx.HTTPStatusError):
+            status, said = error.response.status_code, error.response.reason_phrase
+        elif isinstance(error, ApiError):
+            status, said = error.status_code or 0, _said(error.body)
+        else:
+            return TransientServiceError(
+                f"{needed} cannot be reached: {error or type(error).__name__}. "
+                "See `madloop services status`; start it with `madloop services up`."
+            )
+        if status >= 500 or status in (408, 429):
+            return TransientServiceError(f"{needed} answered {status}: {said}. Try again later; see its log.")
+        way_out = {
+            401: "Set MADLOOP_LABEL_STUDIO_TOKEN to a valid token, or run `madloop services up`.",
+            403: "Use the token of an administrator of that Label Studio.",
+            404: "Somebody deleted the project or task there; publish the round again.",
+        }.get(status, "Check that the address is a Label Studio 1.23 server and the request fits it.")
+        return TerminalServiceError(f"{needed} answered {status}: {said}. {way_out}")
+
+
+def _said(body: Any) -> str:
+    """What the server says about an error, in one line."""
+    if not isinstance(body, dict):
+        return str(body)[:300]
+    wrong = body.get("validation_errors")
+    return f"{body.get('detail')}" + (f" {json.dumps(wrong)[:300]}" if wrong else "")

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tasks.core.simulated_people import SimulatedRater, SimulatedScore, simulated_mask, simulated_rating
+
+EXACT = SimulatedRater(seed=1, rater="r", bias=0.0, noise=0.0, out_of_domain_probability=1.0)
+NOISY = replace(EXACT, noise=0.7, out_of_domain_probability=0.7)
+
+
+def rate(
+    miou: float, person: SimulatedRater, *, image: str = "i", digest: str = "m", ood: bool = False
+) -> SimulatedScore:
+    return simulated_rating(miou, out_of_domain=ood, person=person, image_id=image, map_digest=digest)
+
+
+@pytest.mark.parametrize(
+    ("miou", "score"),
+    [
+        (0.0, 1),
+        (0.199, 1),
+        (0.2, 2),
+        (0.399, 2),
+        (0.4, 3),
+        (0.599, 3),
+        (0.6, 4),
+        (0.799, 4),
+        (0.8, 5),
+        (1.0, 5),
+    ],
+)
+def test_an_exact_rater_cuts_the_miou(miou: float, score: int) -> None:
+    assert rate(miou, EXACT) == SimulatedScore(score, False)
+
+
+@pytest.mark.parametrize(("bias", "score"), [(-9.0, 1), (-0.6, 2), (0.5, 4), (0.4, 3), (9.0, 5)])
+def test_bias_moves_the_score_within_one_to_five(bias: float, score: int) -> None:
+    assert rate(0.5, replace(EXACT, bias=bias)).score == score
+
+
+def test_an_answer_depends_on_who_what_and_seed_and_on_nothing_else() -> None:
+    images = [f"image-{i}" for i in range(60)]
+    answers = [rate(0.5, NOISY, image=i) for i in images]
+    assert [rate(0.5, NOISY, image=i) for i in reversed(images)] == answers[::-1]
+    for other in (replace(NOISY, seed=2), replace(NOISY, rater="s")):
+        assert [rate(0.5, other, image=i) for i in images] != answers
+    assert [rate(0.5, NOISY, image=i, digest="n") for i in images] != answers
+
+
+def test_noise_has_the_stated_spread() -> None:
+    """Around 3 with s.d. .7: P(3) = P(|z| < .5 / .7) = .525, and the mean is 3."""
+    scores = [rate(0.5, NOISY, image=f"{i}").score or 0 for i in range(4000)]
+    assert np.mean(scores) == pytest.approx(3.0, abs=0.05)
+    assert np.mean(np.array(scores) == 3) == pytest.approx(math.erf(0.5 / 0.7 / math.sqrt(2)), abs=0.03)
+
+
+def test_images_out_of_domain_are_declared_with_the_stated_probability_or_rated_bad() -> None:
+    answers = [rate(math.nan, replace(NOISY, noise=0.0), image=f"{i}", ood=True) for i in range(2000)]
+    declared = [a for a in answers if a.out_of_domain]
+    assert len(declared) / 2000 == pytest.approx(0.7, abs=0.04)
+    assert {a.score for a in declared} == {None}
+    assert {a.score for a in answers if not a.out_of_domain} == {1}
+
+
+@pytest.mark.parametrize("bad", [math.nan, -0.1, 1.1])
+def test_an_undefined_miou_is_refused(bad: float) -> None:
+    with pytest.raises(ValueError, match=r"`miou` must be in 0\.\.1"):
+        rate(bad, EXACT)
+
+
+def test_habits_out_of_range_are_refused() -> None:
+    with pytest.raises(ValueError, match="noise"):
+        replace(EXACT, noise=-1.0)
+
+
+TRUTH = np.array([[0, 0, 0, 0], [1, 1, 1, 1], [255, 0, 0, 0]], dtype=np.uint8)
+START = np.array([[2, 2, 0, 2], [1, 0, 0, 2], [2, 0, 255, 0]], dtype=np.uint8)
+
+
+def paint(anchoring: float, *, image: str = "i", start: np.ndarray | None = START) -> np.ndarray:
+    return simulated_mask(TRUTH, start, anchoring=anchoring, seed=0, annotator="a", image_id=image)
+
+
+def test_an_annotator_without_a_start_or_anchoring_paints_the_truth() -> None:
+    assert paint(1.0, start=None).tolist() == TRUTH.tolist()
+    assert paint(0.0).tolist() == TRUTH.tolist()
+
+
+def test_full_anchoring_leaves_every_wrong_region_but_not_void() -> None:
+    assert paint(1.0).tolist() == [[2, 2, 0, 2], [1, 0, 0, 2], [255, 0, 0, 0]]
+
+
+def test_a_wrong_region_is_left_or_corrected_as_a_whole() -> None:
+    """The wrong regions, two pixels each: class 2 at the left and at the right, class 0 in the middle."""
+    regions = {"left": [(0, 0), (0, 1)], "right": [(0, 3), (1, 3)], "middle": [(1, 1), (1, 2)]}
+    seen = set()
+    for i in range(60):
+        painted = paint(0.5, image=f"{i}")
+        wrong = painted != TRUTH
+        for pixels in regions.values():
+            assert len({bool(wrong[p]) for p in pixels}) == 1
+        seen.add(tuple(bool(wrong[pixels[0]]) for pixels in regions.values()))
+        assert wrong.sum() == 2 * sum(bool(wrong[pixels[0]]) for pixels in regions.values())
+    assert len(seen) == 8
+
+
+def test_regions_that_touch_at_a_corner_are_two() -> None:
+    truth = np.zeros((2, 2), dtype=np.uint8)
+    start = np.array([[1, 0], [0, 1]], dtype=np.uint8)
+    wrong = {
+        int((simulated_mask(truth, start, anchoring=0.5, seed=0, annotator="a", image_id=f"{i}") != 0).sum())
+        for i in range(40)
+    }
+    assert wrong == {0, 1, 2}
+
+
+def test_the_inputs_are_left_alone_and_sizes_must_agree() -> None:
+    before = TRUTH.copy(), START.copy()
+    paint(0.5)[:] = 9
+    assert np.array_equal(before[0], TRUTH)
+    assert np.array_equal(before[1], START)
+    with pytest.raises(ValueError, match="size"):
+        paint(0.5, start=START[:2])
+    with pytest.raises(ValueError, match="anchoring"):
+        paint(1.5)

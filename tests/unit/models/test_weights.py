@@ -1,0 +1,128 @@
+"""Reading, writing and naming weight files."""
+
+from __future__ import annotations
+
+import pickle
+import shutil
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from configs.schema import SmpFolder, SmpStateDict
+from models.weights import load_state, model_digest, save_state, weights_digest
+from tasks.errors import DataError
+from tests.lib.small_networks import ARGUMENTS, ENCODER, small_folder, small_network
+
+NAMES = ("sky", "road", "car")
+
+
+def test_equal_networks_are_written_as_equal_bytes(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        save_state(small_network(), tmp_path / f"{name}.safetensors")
+    assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["a.safetensors", "b.safetensors"]
+
+
+def test_a_written_state_comes_back_bit_equal(tmp_path: Path) -> None:
+    network = small_network()
+    save_state(network, tmp_path / "w.safetensors")
+    state = load_state(tmp_path / "w.safetensors")
+    assert list(state) == sorted(state) or set(state) == set(network.state_dict())
+    assert all(torch.equal(tensor, state[name]) for name, tensor in network.state_dict().items())
+
+
+@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
+def test_half_precision_is_widened_and_integers_stay(tmp_path: Path, half: torch.dtype) -> None:
+    path = tmp_path / "w.safetensors"
+    safetensors.torch.save_file({"w": torch.ones(2, dtype=half), "steps": torch.tensor(3)}, path)
+    state = load_state(path)
+    assert state["w"].dtype == torch.float32
+    assert state["steps"].dtype == torch.int64
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".pth"])
+@pytest.mark.parametrize("nested", [False, True])
+def test_torch_files_of_tensors_are_read(tmp_path: Path, suffix: str, nested: bool) -> None:
+    state = {"w": torch.arange(3.0)}
+    torch.save({"state_dict": state, "epoch": 3} if nested else state, tmp_path / f"w{suffix}")
+    assert load_state(tmp_path / f"w{suffix}")["w"].tolist() == [0, 1, 2]
+
+
+class _Evil:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return Path.touch, (Path("evil"),)  # type: ignore[return-value]
+
+
+def test_a_pickle_is_refused_without_running_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({"w": _Evil()}, "w.pt")
+    Path("raw.pt").write_bytes(pickle.dumps(_Evil()))
+    for name in ("w.pt", "raw.pt"):
+        with pytest.raises(DataError, match="safetensors"):
+            load_state(tmp_path / name)
+    assert not Path("evil").exists()
+
+
+def test_what_is_no_state_dict_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    torch.save([torch.ones(1)], tmp_path / "list.pt")
+    torch.save({"w": torch.ones(1), "epoch": 3}, tmp_path / "mixed.pt")
+    (tmp_path / "damaged.safetensors").write_bytes(b"not tensors")
+    (tmp_path / "w.onnx").write_bytes(b"")
+    for name in ("list.pt", "mixed.pt", "damaged.safetensors", "w.onnx", "missing.pt"):
+        with pytest.raises(DataError, match=name):
+            load_state(tmp_path / name)
+
+
+def test_digests_know_no_name_and_no_place(tmp_path: Path) -> None:
+    spec = small_folder(tmp_path / "a")
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    other = SmpFolder(name="other", path=str(tmp_path / "b"))
+    assert weights_digest(spec) == weights_digest(other)
+    assert model_digest(spec, NAMES) == model_digest(other, NAMES)
+
+
+def test_digests_follow_weights_and_architecture(tmp_path: Path) -> None:
+    spec = small_folder(tmp_path / "a")
+    assert weights_digest(spec) != weights_digest(small_folder(tmp_path / "b", seed=1))
+    (tmp_path / "a" / "config.json").write_text("{}")
+    assert weights_digest(spec) != weights_digest(small_folder(tmp_path / "c"))
+
+    save_state(small_network(), tmp_path / "w.safetensors")
+    plain = SmpStateDict(
+        name="s",
+        architecture="unet",
+        encoder=ENCODER,
+        arguments=ARGUMENTS,
+        weights=tmp_path / "w.safetensors",
+    )
+    assert weights_digest(plain) != weights_digest(plain.model_copy(update={"arguments": {}}))
+    assert weights_digest(plain) != weights_digest(plain.model_copy(update={"encoder": "resnet18"}))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"input_size": (32, 32)},
+        {"resampler": "area"},
+        {"antialias": False},
+        {"mean": (0.5, 0.5, 0.5)},
+        {"std": (0.5, 0.5, 0.5)},
+        {"threshold": 0.4},
+        {"class_map": {0: "sky"}},
+        {"class_map": {0: "car"}},
+    ],
+)
+def test_the_model_digest_follows_every_field_that_changes_maps(
+    tmp_path: Path, change: dict[str, object]
+) -> None:
+    spec = small_folder(tmp_path)
+    assert model_digest(spec, NAMES) != model_digest(spec.model_copy(update=change), NAMES)
+
+
+def test_the_model_digest_follows_the_class_index_a_channel_becomes(tmp_path: Path) -> None:
+    spec = small_folder(tmp_path)
+    mapped = spec.model_copy(update={"class_map": {0: "sky"}})
+    assert model_digest(mapped, NAMES) != model_digest(mapped, NAMES[::-1])
+    assert model_digest(spec, NAMES) == model_digest(spec, NAMES[::-1])
