@@ -113,12 +113,11 @@ def services_status_command() -> None:
 
 
 def _print_services() -> None:
-    from configs.settings import SERVICES, load_settings
+    from configs.settings import load_settings
     from infra.local import services_status
 
     for service in services_status(load_settings()):
-        title = SERVICES[service.name][0]  # type: ignore[index]
-        click.echo(f"{title:<14}{service.state:<10}{service.url or '-':<34}{service.detail}")
+        click.echo(f"{service.name:<14}{service.state:<10}{service.url or '-':<34}{service.detail}")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from tasks.core.rle import BrushRegion, compose_mask, decode_brush, regions_of
 from tasks.errors import DataError, Waiting
 from tasks.label_map_files import MAPS_FILE, read_label_map
 from tasks.labelling import Screen, label_studio, open_project, picture_folder
-from tasks.pictures import encode_png
+from tasks.pictures import encode_mask_png
 from tasks.progress import progress
 from tasks.rounds import Round, remember
 from tasks.served_pictures import PictureFolder
@@ -175,7 +175,7 @@ def drawing_row(
         mask = compose_mask(regions, names=names, base=base, height=height, width=width)
     except (DataError, ValueError) as error:
         return row | {"state": f"malformed: {error}"}
-    digest = store.put_blob(encode_png(mask.label_map), ".png")
+    digest = store.put_blob(encode_mask_png(mask.label_map), ".png")
     return row | {"mask_digest": digest, "uncovered_px": mask.uncovered_px, "conflict_px": mask.conflict_px}
 
 

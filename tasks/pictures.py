@@ -1,4 +1,4 @@
-"""Small pictures for the report: shrinking, enlarging and encoding, all in RGB order."""
+"""Pictures as bytes: shrinking, enlarging and encoding; colours in RGB order, masks one byte a pixel."""
 
 from __future__ import annotations
 
@@ -18,6 +18,17 @@ def encode_png(rgb: NDArray[np.uint8]) -> bytes:
         rgb: picture, (H, W, 3) uint8, channels red, green, blue.
     """
     return _encoded(rgb, ".png", [cv2.IMWRITE_PNG_COMPRESSION, 6])
+
+
+def encode_mask_png(label_map: NDArray[np.uint8]) -> bytes:
+    """Bytes of a PNG file with one channel, value = class index.
+
+    Args:
+        label_map: class indices, 255 for void, (H, W) uint8, not empty.
+    """
+    if label_map.dtype != np.uint8 or label_map.ndim != 2 or 0 in label_map.shape:
+        raise ValueError(f"`label_map` must be (H, W) uint8, got {label_map.shape} {label_map.dtype}")
+    return _bytes_of(label_map, ".png", [cv2.IMWRITE_PNG_COMPRESSION, 6])
 
 
 def encode_jpeg(rgb: NDArray[np.uint8], quality: int = 85) -> bytes:
@@ -65,9 +76,13 @@ def thumbnail(
 
 def _encoded(rgb: NDArray[np.uint8], suffix: str, options: list[int]) -> bytes:
     _check(rgb)
-    done, data = cv2.imencode(suffix, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options)
+    return _bytes_of(np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), np.uint8), suffix, options)
+
+
+def _bytes_of(pixels: NDArray[np.uint8], suffix: str, options: list[int]) -> bytes:
+    done, data = cv2.imencode(suffix, pixels, options)
     if not done:
-        raise ValueError(f"OpenCV could not encode a picture of shape {rgb.shape} as {suffix}")
+        raise ValueError(f"OpenCV could not encode a picture of shape {pixels.shape} as {suffix}")
     return bytes(data)
 
 

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from configs.schema import Classes
 from infra.digit_scenes.recipes import Recipe, draw_recipes
 from infra.digit_scenes.scenes import Scene, render
 from infra.digit_scenes.sources import SPLITS, Sources, load_sources, source_digest
@@ -32,7 +33,23 @@ from tasks.errors import DataError
 
 GENERATOR_VERSION = 1  # raised with every change that alters a pixel, a name or a recipe
 MARKER = "digit_scenes.json"
-CLASS_NAMES = ("background", *(f"digit_{digit}" for digit in range(10)))
+CLASSES = Classes(
+    names=("background", *(f"digit_{digit}" for digit in range(10))),
+    colours=(
+        (0, 0, 0),
+        (230, 25, 75),
+        (60, 180, 75),
+        (255, 225, 25),
+        (67, 99, 216),
+        (245, 130, 49),
+        (145, 30, 180),
+        (66, 212, 244),
+        (240, 50, 230),
+        (191, 239, 69),
+        (250, 190, 212),
+    ),
+    background="background",
+)
 
 _DIGEST_SCENES = 4  # per split
 
@@ -74,7 +91,7 @@ def generate(output: Path, truth: Path, settings: SceneSettings, *, progress: bo
             f"`truth` must lie outside `output`, which the pipeline sees; got {truth} in {output}"
         )
     sources = load_sources(settings.seed)
-    marker = {"settings": asdict(settings), "generator": _digest(sources, settings.seed)}
+    marker: dict[str, object] = {"settings": asdict(settings), "generator": _digest(sources, settings.seed)}
     if _is_complete(output / MARKER, marker):
         return False
     total = sum(getattr(settings, split) for split in SPLITS)
@@ -113,8 +130,8 @@ def _is_complete(path: Path, marker: dict[str, object]) -> bool:
     found = json.loads(path.read_text(encoding="utf-8"))
     if found != marker:
         raise DataError(
-            f"{path.parent} was to hold digit scenes of {marker}, but holds those of {found}. Remove the folder, "
-            f"or give another one."
+            f"{path.parent} was to hold digit scenes of {marker}, but holds those of {found}. Remove the "
+            f"folder, or give another one."
         )
     return True
 

@@ -1,8 +1,8 @@
 """A recipe -> the scene: an RGB image and its true label map.
 
-Classes: 0 background, 1..10 the digits 0..9. A clean scene has a plain or softly shaded dark ground and bright
-strokes; what else may happen is named in `recipes.ATTRIBUTES`. A pixel belongs to a digit where the stroke
-covers at least half of it and nothing lies on top.
+Classes: 0 background, 1..10 the digits 0..9. A clean scene has a plain or softly shaded dark ground and
+bright strokes; what else may happen is named in `recipes.ATTRIBUTES`. A pixel belongs to a digit where the
+stroke covers at least half of it and nothing lies on top.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _background(recipe: Recipe, sources: Sources, rng: np.random.Generator) -> P
     angle = rng.uniform(0, 2 * np.pi)
     rows, columns = np.mgrid[0:SCENE_PX, 0:SCENE_PX] / (SCENE_PX - 1)
     ramp = (rows - 0.5) * np.sin(angle) + (columns - 0.5) * np.cos(angle) + 0.5
-    return (start + (end - start) * ramp[..., None]).astype(np.float32)
+    return np.asarray(start + (end - start) * ramp[..., None], dtype=np.float32)
 
 
 def _photo(tile: Tile, sources: Sources, rng: np.random.Generator, *, dim: bool) -> Pixels:
@@ -127,7 +127,7 @@ def _stroke_colour(recipe: Recipe, ground: Pixels, rng: np.random.Generator) -> 
     inverted = "inversion" in recipe.attributes
     if "low_contrast" in recipe.attributes:
         step = rng.uniform(0.16, 0.24) * (-1 if inverted else 1)
-        return (ground.mean(axis=(0, 1)) + step).clip(0, 1).astype(np.float32)
+        return np.asarray((ground.mean(axis=(0, 1)) + step).clip(0, 1), dtype=np.float32)
     return _colour(rng.uniform(0.04, 0.25) if inverted else rng.uniform(0.72, 0.95), 0.14, rng)
 
 

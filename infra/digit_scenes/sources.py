@@ -1,7 +1,7 @@
 """The material of the scenes, handwritten digits and photo tiles, and its division between the four splits.
 
-Everything comes with scikit-learn: 1,797 digits of 8 x 8 pixels and two photographs. No split shares a digit or
-a photo tile with another, so nothing learnt by heart on one helps on the next.
+Everything comes with scikit-learn: 1,797 digits of 8 x 8 pixels and two photographs. No split shares a digit
+or a photo tile with another, so nothing learnt by heart on one helps on the next.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,7 +81,8 @@ def load_sources(seed: int) -> Sources:
 def source_digest(sources: Sources) -> str:
     """SHA-256 (hex) of the pixels and labels, whatever their division."""
     digest = hashlib.sha256()
-    for array in (sources.digits, sources.labels, *sources.photos):
+    arrays: list[NDArray[Any]] = [sources.digits, sources.labels, *sources.photos]
+    for array in arrays:
         digest.update(str((array.shape, array.dtype.str)).encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()

@@ -45,6 +45,7 @@ OVERLAP = timedelta(minutes=1)  # answers are asked for again this far back, wha
 _TRIES = 3
 _PAGE = 1000
 _ANSWERS_PAGE = 100
+_NOT_FOUND = 404
 
 
 class LabelStudioService:
@@ -111,10 +112,10 @@ class LabelStudioService:
         if len({task.key for task in tasks}) != len(tasks):
             raise ValueError(f"`tasks` must have different keys, got {len(tasks)} tasks")
         what = f"publish {len(tasks)} tasks in project {project_id}"
-        # Counted against what was there before the first try: later tries find their predecessors' tasks.
-        before = self._retried(what, lambda: set(self._ids_by_key(project_id)))
-        removed = self._retried(what, lambda: self._publish(project_id, tasks))
-        existing = sum(task.key in before for task in tasks)
+        seen: list[dict[str, list[int]]] = []
+        removed = self._retried(what, lambda: self._publish(project_id, tasks, seen))
+        # Counted against the first look: later tries find the tasks of earlier ones.
+        existing = sum(task.key in seen[0] for task in tasks)
         return PublishReport(created=len(tasks) - existing, existing=existing, removed=removed)
 
     def answers_since(self, project_id: int, since: datetime | None) -> list[Answer]:
@@ -215,9 +216,10 @@ class LabelStudioService:
                 project=project_id, path=str(folder), use_blob_urls=True, title="images"
             )
 
-    def _publish(self, project_id: int, tasks: Sequence[Task]) -> int:
-        """Import what is missing, then remove younger twins; the number removed."""
+    def _publish(self, project_id: int, tasks: Sequence[Task], seen: list[dict[str, list[int]]]) -> int:
+        """Import what is missing, then remove younger twins; how many. `seen` gets what was there."""
         known = self._ids_by_key(project_id)
+        seen.append(known)
         missing = [task for task in tasks if task.key not in known]
         for chunk in chunks([as_import(task) for task in missing]):
             self._api.projects.import_tasks(id=project_id, request=chunk, return_task_ids=False)
@@ -226,7 +228,7 @@ class LabelStudioService:
             self._api.projects.update(
                 id=project_id, model_version=MODEL_VERSION, show_collab_predictions=True
             )
-        return self._remove_twins(project_id)
+        return self._remove_twins(project_id, self._ids_by_key(project_id) if missing else known)
 
     def _ids_by_key(self, project_id: int) -> dict[str, list[int]]:
         """Ids of a project's tasks by our key, oldest first."""
@@ -235,8 +237,8 @@ class LabelStudioService:
             ids.setdefault(str(task.data.get("key")), []).append(task.id)
         return {key: sorted(found) for key, found in ids.items()}
 
-    def _remove_twins(self, project_id: int) -> int:
-        twins = [ids for ids in self._ids_by_key(project_id).values() if len(ids) > 1]
+    def _remove_twins(self, project_id: int, ids_by_key: dict[str, list[int]]) -> int:
+        twins = [ids for ids in ids_by_key.values() if len(ids) > 1]
         if not twins:
             return 0
         answered = {answer.task_id for answer in self._answers(project_id, WITH_ANSWERS)}
@@ -259,10 +261,19 @@ class LabelStudioService:
         )
         return [as_answer(task, raw) for task in tasks for raw in task.annotations or ()]
 
-    def _tasks(self, project_id: int, **choice: Any) -> Iterator[Any]:
+    def _tasks(self, project_id: int, *, page_size: int, **choice: Any) -> Iterator[Any]:
         # Addresses are not resolved: that costs 18 s for 2000 tasks.
-        tasks: Iterator[Any] = iter(self._api.tasks.list(project=project_id, resolve_uri=False, **choice))
-        return tasks
+        pages = self._api.tasks.list(project=project_id, resolve_uri=False, page_size=page_size, **choice)
+        while True:
+            yield from pages.items
+            if len(pages.items) < page_size:
+                return
+            try:
+                pages = pages.next_page()
+            except ApiError as error:
+                if error.status_code == _NOT_FOUND:  # how the server says that there is no further page
+                    return
+                raise
 
     def _retried(self, what: str, call: Callable[[], T]) -> T:
         """The call's result; transient errors are tried again, all errors come out as ours."""

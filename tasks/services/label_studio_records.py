@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +123,9 @@ WITH_ANSWERS: dict[str, Any] = {
 
 def changed_since(moment: datetime) -> dict[str, Any]:
     """Tasks changed after a moment; sending and editing an answer both change its task."""
-    condition = _condition("updated_at", "greater", "Datetime", moment.isoformat())
+    # Any other way of writing the moment, a numerical time zone for one, is answered with 500.
+    value = moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    condition = _condition("updated_at", "greater", "Datetime", value)
     return {"filters": {"conjunction": "and", "items": [condition]}}
 
 

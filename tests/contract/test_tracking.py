@@ -28,6 +28,7 @@ MOMENT_MS = 1_700_000_000_000
 
 @pytest.fixture(scope="module")
 def tracking(services: Settings) -> Tracking:
+    assert services.mlflow_uri is not None
     return Tracking(services.mlflow_uri)
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -119,3 +120,17 @@ def test_arrays_that_are_no_histograms_are_refused(bad: np.ndarray) -> None:
 def test_a_minimum_of_zero_pixels_is_refused() -> None:
     with pytest.raises(ValueError, match="min_class_px"):
         miou_discrepancy(np.array(HISTOGRAM), min_class_px=0)
+
+
+def test_the_value_does_not_depend_on_which_index_a_class_has() -> None:
+    """IoU 1/7, 2/7, 6/7 and 6/18: in floating point their sum depends on the order of adding."""
+    histogram = np.zeros((5, 5), dtype=np.int64)
+    histogram[[0, 1, 2], [0, 1, 2]] = [1, 2, 6]
+    histogram[[0, 1, 2], 3] = [6, 5, 1]
+    histogram[3, 3] = 6
+    values = set()
+    for order in permutations(range(4)):
+        index = [*order, 4]
+        values.add(float(miou_discrepancy(histogram[np.ix_(index, index)])))
+    assert len(values) == 1
+    assert values.pop() == pytest.approx(50 / 84)

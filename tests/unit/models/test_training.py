@@ -51,7 +51,7 @@ def _losses(records: Sequence[EpochRecord]) -> list[float]:
 
 @pytest.mark.parametrize("batch_norm", ["frozen", "running"])
 def test_training_twice_gives_bit_equal_weights(batch_norm: str) -> None:
-    settings = dataclasses.replace(SETTINGS, batch_norm=batch_norm)
+    settings = dataclasses.replace(SETTINGS, batch_norm=batch_norm, learning_rate=0.002)
     # DeepLabV3+ has dropout, so torch's own generator matters too.
     networks = [small_network(architecture="deeplabv3plus") for _ in range(2)]
     losses = [_losses(fine_tune(network, SPEC, _samples(), settings)) for network in networks]
@@ -174,7 +174,7 @@ def test_a_batch_that_is_void_throughout_has_loss_zero() -> None:
 
 def test_a_single_sigmoid_channel_is_trained_on_two_classes() -> None:
     spec = Network(name="m", threshold=0.5)
-    settings = dataclasses.replace(SETTINGS, epochs=10)
+    settings = dataclasses.replace(SETTINGS, epochs=10, learning_rate=0.005)
     losses = _losses(fine_tune(small_network(1), spec, _samples(classes=2), settings))
     assert losses[-1] < losses[0]
     with pytest.raises(DataError, match=r"0\.\.1 or 255 .*got \[2\]"):

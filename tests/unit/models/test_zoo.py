@@ -119,7 +119,7 @@ def test_a_path_that_is_no_directory_is_not_taken_for_a_hub_id() -> None:
         ("[]", "_model_class"),
         ('{"_model_class": "Transformer9"}', "must be one of"),
         ('{"_model_class": "Unet", "encoder_name": "resnet999"}', "resnet999"),
-        ('{"_model_class": "FPN", "encoder_depth": 2, "decoder_merge_policy": "mix"}', "mix"),
+        ('{"_model_class": "FPN", "encoder_depth": 2}', "depth"),
     ],
 )
 def test_a_wrong_config_is_told_with_its_file(tmp_path: Path, config: str, message: str) -> None:
