@@ -1,5 +1,5 @@
 # make demo | make test | make check | make setup
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 SHELL := /bin/bash
 BIN := .venv/bin
 TOOLS := .venv/shared/bin
@@ -32,7 +32,7 @@ check: setup
 	@$(TOOLS)/ruff format --check .
 	@$(TOOLS)/ruff check .
 	@$(RUN) mypy
-	@$(RUN) importlinter.cli lint
+	@$(TOOLS)/lint-imports --no-cache --no-logo
 
 format: setup
 	@$(TOOLS)/ruff format .

@@ -1,4 +1,4 @@
-"""A campaign file on disk -> a checked `Campaign`, with paths made absolute and errors a person can act on."""
+"""A campaign file on disk -> a checked `Campaign`, its paths absolute, its errors fit to act on."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from configs.schema import Campaign
+from configs.settings import load_settings
 from tasks.errors import ConfigError
 
+HOME = "$MADLOOP_HOME"
 
 def load_campaign(path: Path) -> Campaign:
     """The campaign that a YAML file describes.
 
-    Relative paths in the file are taken from the file's own folder.
+    Relative paths in the file are taken from the file's own folder; a path that begins with `$MADLOOP_HOME`
+    lies in the folder where madloop keeps its things.
 
     Args:
         path: the YAML file.
@@ -31,6 +34,8 @@ def load_campaign(path: Path) -> Campaign:
         raise ConfigError(
             f"A campaign file was required at {path}, but it cannot be read: {error.strerror}."
         ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} must be text in UTF-8: {error}.") from error
     try:
         raw = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -41,7 +46,7 @@ def load_campaign(path: Path) -> Campaign:
 
 
 def parse_campaign(raw: dict[str, Any], *, base: Path, where: str) -> Campaign:
-    """The campaign in `raw`, its relative paths resolved against `base`; `where` names the source in errors."""
+    """The campaign in `raw`, its relative paths resolved against `base`; errors say `where`."""
     try:
         campaign = Campaign.model_validate(raw)
     except ValidationError as error:
@@ -74,7 +79,7 @@ def _known_fields(location: list[Any]) -> list[str]:
         if isinstance(part, int):
             continue
         annotation = model.model_fields[part].annotation if part in model.model_fields else None
-        models = [m for m in _models_in(annotation)]
+        models = _models_in(annotation)
         if not models:
             return []
         model = (
@@ -96,9 +101,11 @@ def _absolute(value: Any, base: Path) -> Any:
     if isinstance(value, BaseModel):
         changes = {name: _absolute(getattr(value, name), base) for name in type(value).model_fields}
         if getattr(value, "kind", None) == "smp_folder" and not getattr(value, "from_hub", False):
-            changes["path"] = str((base / changes["path"]).resolve())
+            changes["path"] = str(_absolute(Path(changes["path"]), base))
         return value.model_copy(update=changes)
     if isinstance(value, Path):
+        if value.parts[:1] == (HOME,):
+            return load_settings().home.joinpath(*value.parts[1:])
         return (base / value).resolve()
     if isinstance(value, tuple):
         return tuple(_absolute(item, base) for item in value)

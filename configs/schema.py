@@ -6,6 +6,7 @@ change in one section repeats exactly the stages that depend on it.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -41,7 +42,8 @@ class Classes(Section):
     background: str | None = Field(default=None, description="Class that forms no subgroup, if there is one.")
     foreground: tuple[str, ...] | None = Field(
         default=None,
-        description="Classes that may be an image's main class in a test set; default: all but the background.",
+        description="Classes that may be an image's main class in a test set; "
+        "default: all but the background.",
     )
 
     @model_validator(mode="after")
@@ -124,6 +126,10 @@ class ImageSource(Section):
             raise ValueError("give `group_column` or `group_pattern`, not both")
         if self.group_column is not None and self.metadata is None:
             raise ValueError("`group_column` needs `metadata`")
+        try:
+            re.compile(self.group_pattern or "")
+        except re.error as error:
+            raise ValueError(f"`group_pattern` must be a regular expression: {error}") from error
         return self
 
 
@@ -164,7 +170,7 @@ class Network(Section):
 
 
 class SmpFolder(Network):
-    """A directory in segmentation-models-pytorch's `from_pretrained` format, or a hub id by explicit switch."""
+    """A directory in segmentation-models-pytorch's `from_pretrained` format, or (by a switch) a hub id."""
 
     kind: Literal["smp_folder"] = "smp_folder"
     path: str = Field(description="Directory with config.json and model.safetensors, or a hub id.")

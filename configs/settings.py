@@ -61,14 +61,20 @@ class LabelStudioAccess(Frozen):
 
 
 class Settings(Endpoints):
-    """Places and endpoints of one installation."""
+    """Places and endpoints of one installation.
+
+    Attributes:
+        home: folder of everything that is kept.
+        store_folder: folder of the artefact store where it is not below `home`.
+    """
 
     home: Path
+    store_folder: Path | None = None
 
     @property
     def store(self) -> Path:
         """Folder of the artefact store."""
-        return self.home / "store"
+        return self.store_folder or self.home / "store"
 
     @property
     def services(self) -> Path:
@@ -143,8 +149,10 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     # The local server's token is shown to the local server only, never to an address from the environment.
     if token is None and label_studio_url == local.label_studio_url:
         token = local.label_studio_token
+    store = variables.get("MADLOOP_STORE")
     return Settings(
         home=home,
+        store_folder=Path(store).expanduser().resolve() if store else None,
         prefect_api_url=_address(given["prefect"]) or local.prefect_api_url,
         mlflow_uri=_address(given["mlflow"]) or local.mlflow_uri,
         label_studio_url=label_studio_url,

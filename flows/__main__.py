@@ -1,4 +1,4 @@
-"""The command `madloop`. Heavy imports live inside the commands that need them, so that help comes at once."""
+"""The command `madloop`. Heavy imports live inside the commands, so that help comes at once."""
 
 from __future__ import annotations
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import click
-from infra.digit_scenes.demo import prepare_demo
 
 from configs.load import load_campaign
-from configs.settings import CHECKOUT, load_settings
+from configs.settings import CHECKOUT, Settings, load_settings
 from flows.campaign import print_outcome, run_campaign
 from flows.status import rounds_of
+from infra.digit_scenes.generator import SceneSettings, generate
+from infra.digit_scenes.networks import train_networks
 from infra.local import services_up
 from tasks.rounds import has_ended
 
@@ -16,19 +17,24 @@ PRESET = CHECKOUT / "configs" / "presets" / "demo.yaml"
 
 
 def run_demo(rounds: int | None) -> None:
-    """Prepare what is missing, run the rounds that are missing, and print the table and the places to look at."""
+    """Prepare what is missing, run the rounds that are missing, print the table and the places to look at."""
     settings = load_settings()
-    config = prepare_demo(settings.home / "demo", PRESET)
-    campaign = load_campaign(config)
-    wanted = campaign.rounds if rounds is None else rounds
+    prepare_demo(settings)
     services_up(settings, on_event=click.echo)
-    settings = load_settings()
-    ended = [r for r in rounds_of(campaign, settings) if has_ended(r, closing=False)]
-    if len(ended) >= wanted:
-        click.echo(
-            f"The demo has {len(ended)} finished round(s) already; `madloop demo --rounds {len(ended) + 1}` goes on."
-        )
+    settings, campaign = load_settings(), load_campaign(PRESET)
+    ended = sum(has_ended(round_, closing=False) for round_ in rounds_of(campaign, settings))
+    if ended >= (rounds or campaign.rounds):
+        click.echo(f"The demo has {ended} finished round(s); `madloop demo --rounds {ended + 1}` goes on.")
         print_outcome(campaign.name, settings)
     else:
-        run_campaign(config, simulated=True, rounds=wanted)
+        run_campaign(PRESET, simulated=True, rounds=rounds)
     click.echo("The three services go on running; `madloop services down` stops them.")
+
+
+def prepare_demo(settings: Settings) -> None:
+    """The data set `digit scenes`, its truth beside it, and its trained networks; what is there is left alone."""
+    data = settings.home / "demo"
+    if not generate(data, settings.home / "demo-truth", SceneSettings(), progress=True):
+        click.echo(f"The digit scenes are in {data} already.")
+    if not train_networks(data, data / "models", progress=True):
+        click.echo(f"The networks are in {data / 'models'} already.")

@@ -11,6 +11,7 @@ from configs.load import load_campaign
 from configs.schema import Campaign
 from configs.settings import Settings, load_settings
 from tasks.core.ranking import upper_bound
+from tasks.core.sampling import floor_share
 
 _TIMED_IMAGES = 4
 
@@ -44,8 +45,8 @@ def print_plan(config: Path, *, quick: bool) -> None:
 
 def people_lines(campaign: Campaign, n_candidates: int) -> list[str]:
     """What people are asked for if M has `n_candidates` images; T and S at their largest."""
-    test = min(campaign.test_set.size, int(n_candidates * campaign.test_set.max_share))
-    failures = min(campaign.failures.size, int((n_candidates - test) * campaign.failures.max_share))
+    test = min(campaign.test_set.size, floor_share(n_candidates, campaign.test_set.max_share))
+    failures = min(campaign.failures.size, floor_share(n_candidates - test, campaign.failures.max_share))
     ratings = n_candidates * len(campaign.ratings.raters)
     masks = test + failures
     rating_h = ratings * campaign.ratings.seconds_per_rating / 3600

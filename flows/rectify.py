@@ -23,7 +23,7 @@ from tasks.versions import spec_of_version
 
 @flow(name="rectify", flow_run_name="{campaign}: rectify round {round_number}")
 def rectify(campaign: str, round_number: int, closing: bool = False) -> State[Any] | None:
-    """Collect the masks; when all are in, fine-tune the target on them, judge all versions and write the report.
+    """Collect the masks; when all are in, fine-tune the target, judge all versions and write the report.
 
     Args:
         campaign: name of a stored campaign.

@@ -1,4 +1,4 @@
-"""Running a campaign from the command line: the environment of its process, and waiting for simulated people."""
+"""Running a campaign from the command line: its process environment, and waiting for simulated people."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from configs.settings import CHECKOUT, Settings
-from tasks.errors import ServiceError, Waiting
+from tasks.errors import ServiceError, TransientServiceError, Waiting
 
 _SECONDS_BETWEEN_LOOKS = 2.0
 
@@ -23,7 +25,8 @@ def prepare_environment(settings: Settings) -> None:
         {
             "PREFECT_API_URL": settings.require("prefect"),
             "PREFECT_HOME": str(settings.home / "prefect-client"),
-            "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "ERROR",  # the terminal shows progress bars, the UI the log
+            # the terminal shows progress bars, the UI the log
+            "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "ERROR",
             "PREFECT_CLI_PROMPT": "false",
             "DO_NOT_TRACK": "1",
             "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -35,12 +38,28 @@ def prepare_environment(settings: Settings) -> None:
     )
 
 
+def check_prefect(url: str) -> None:
+    """Make sure that the Prefect server answers, before a flow fails with a long traceback.
+
+    Raises:
+        TransientServiceError: it does not.
+    """
+    try:
+        httpx.get(f"{url}/health", timeout=30).raise_for_status()
+    except httpx.HTTPError as error:
+        raise TransientServiceError(
+            f"The Prefect server at {url} was required, but does not answer ({error}). "
+            "Start it with `madloop services up`, then run the same command again."
+        ) from error
+
+
 def advance(campaign: str, rounds: int | None) -> Waiting | None:
     """Run the flow `troubleshoot` once; what people still owe, or None when the campaign has finished.
 
     Raises:
         TroubleshootError: whatever stopped it.
     """
+    check_prefect(os.environ["PREFECT_API_URL"])
     from flows.troubleshoot import troubleshoot  # noqa: PLC0415 - imports torch and Prefect
 
     result: Any = troubleshoot(campaign, rounds)

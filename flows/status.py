@@ -9,7 +9,7 @@ import click
 
 from configs.schema import Campaign
 from configs.settings import Settings, load_settings
-from tasks.answer_log import VALID, read_log
+from tasks.answer_log import VALID, newest_per_annotation, read_log
 from tasks.artifacts import ArtifactStore
 from tasks.core.records import ANSWERS, DRAWING_ORDER, DRAWINGS, FAILURES, MAPS, SCORES, TEST_SETS
 from tasks.errors import TroubleshootError
@@ -66,16 +66,16 @@ def print_status(name: str) -> None:
         ):
             closed = "ratings" in done if what == "ratings" else "masks-test" in done
             if needed and not closed:
-                given = [
-                    r for r in read_log(round_, record) if r["round"] == round_.number and r["state"] == VALID
-                ]
+                log = newest_per_annotation(read_log(round_, record))
+                given = [r for r in log if r["round"] == round_.number and r["state"] == VALID]
                 click.echo(f"  waiting  {len(given)} of {needed} {what} collected so far")
 
 
 def _ratings_needed(round_: Round) -> int:
     ref = recall(round_, "maps")
     rows = [] if ref is None else round_.open_store().rows(ref, MAPS)
-    return len(round_.campaign.ratings.raters) * sum(row["role"] == "target" for row in rows)
+    shown = [row for row in rows if row["role"] == "target"]
+    return len(round_.campaign.ratings.raters) * len(shown)
 
 
 def _masks_needed(round_: Round) -> int:
@@ -130,11 +130,12 @@ def newest_table(name: str, settings: Settings) -> tuple[str, Path]:
         rows = Scores(round_.open_store().rows(scores, SCORES))
         table = matrix_table(campaign, rows, round_.number if closing else round_.number + 1)
         sizes = _sizes_line(round_, closing)
+        title = f"mIoU after round {round_.number}{' (closing test set)' if closing else ''}"
         report = (
             settings.store / "reports" / f"{name}-round-{round_.number}{'-closing' if closing else ''}.html"
         )
         return (
-            f"mIoU after round {round_.number}{' (closing test set)' if closing else ''}; {sizes}\n{text_table(table)}",
+            f"{title}; {sizes}\n{text_table(table)}",
             report,
         )
     raise TroubleshootError(f"No round of {name!r} has ended yet; see `madloop status {name}`.")

@@ -47,9 +47,10 @@ def advance_round(round_: Round, *, closing: bool) -> Waiting | None:
     if has_ended(round_, closing):
         return None
     name, number = round_.campaign.name, round_.number
-    mine(name, number)
-    for step in (triage, rectify):
-        waiting: Any = step(name, number, closing=closing)
-        if isinstance(waiting, Waiting):
-            return waiting
+    with tagged(name, number):
+        mine(name, number)
+        for step in (triage, rectify):
+            waiting: Any = step(name, number, closing=closing)
+            if isinstance(waiting, Waiting):
+                return waiting
     return None

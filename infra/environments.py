@@ -53,7 +53,7 @@ def ensure_shared(name: str, wanted: list[str], constraints: Path) -> Path:
 
 
 def ensure_thin(shared: Path) -> None:
-    """This clone's `.venv`: a Python of its own that sees the shared packages and the checkout, and `madloop`."""
+    """This clone's `.venv`: a Python that sees the shared packages and the checkout, and `madloop`."""
     thin = CHECKOUT / ".venv"
     link = thin / "shared"
     if link.is_symlink() and link.readlink() == shared and (thin / "bin" / "madloop").exists():
@@ -97,7 +97,9 @@ def _run(command: list[str]) -> None:
 def main() -> None:
     """Install whatever is missing."""
     if sys.version_info[:2] != (3, 11):
-        raise SystemExit(f"Python 3.11 is required, this is {sys.version.split()[0]}; call `make PYTHON=... setup`")
+        raise SystemExit(
+            f"Python 3.11 is required, this is {sys.version.split()[0]}; call `make PYTHON=... setup`"
+        )
     ensure_thin(ensure_shared("main", requirements(), CHECKOUT / "constraints.txt"))
     ensure_label_studio()
 

@@ -1,6 +1,6 @@
 """Simulated people as a process of their own: they log in to Label Studio and answer as a browser would.
 
-    python -m infra.simulated_people --people-config FILE [--parent PID]
+    python -m infra.simulated_people CAMPAIGN.yaml [--parent PID]
 
 The process reads the truth once, says "ready" on its standard output, and then answers whatever it finds,
 until it gets SIGTERM or its parent ends. Each person has a session and a thread. A task is answered once:
@@ -28,11 +28,11 @@ import httpx
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from pydantic import ValidationError
 
+from configs.load import load_campaign
 from configs.settings import Settings, load_settings, read_logins
 from infra.guardian import ProcessStat, read_stat, still_runs
-from infra.simulated_truth import Knowledge, PeopleConfig
+from infra.simulated_truth import Knowledge, PeopleConfig, people_config
 from tasks.core.label_maps import VOID
 from tasks.core.rle import PAINTED_FROM, decode_brush, regions_of
 from tasks.errors import ConfigError, TroubleshootError
@@ -41,6 +41,7 @@ from tasks.services.label_studio_screens import IMAGE, OUT_OF_DOMAIN, RATING
 from tasks.services.label_studio_session import csrf_headers, log_in, open_client
 
 POLL_S = 1.0
+LOCK_TRIES = 10
 AT_ONCE = 3  # people who act at the same moment; more only wait for the server's database
 PAGE = 50
 
@@ -219,20 +220,6 @@ def _origin(mask: LabelMap, start: LabelMap | None, index: int) -> str:
     return "prediction" if np.array_equal(mask == index, start == index) else "prediction-changed"
 
 
-def read_people_config(path: Path) -> PeopleConfig:
-    """The configuration in a JSON file.
-
-    Raises:
-        ConfigError: the file is missing, or a field is wrong.
-    """
-    try:
-        return PeopleConfig.model_validate_json(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path} was required, but cannot be read: {error.strerror}.") from error
-    except ValidationError as error:
-        raise ConfigError(f"{path} is no configuration of simulated people: {error}.") from error
-
-
 def answer_until(config: PeopleConfig, stop: threading.Event, *, parent: ProcessStat | None) -> None:
     """Let everybody answer until `stop` is set or the parent process is gone; says "ready" when they begin.
 
@@ -262,15 +249,22 @@ def _failed(futures: Sequence[Future[None]]) -> bool:
 
 @contextlib.contextmanager
 def _only_one(settings: Settings, campaign: str) -> Iterator[None]:
-    """Refuse a second process for the same campaign: two would answer the same task twice."""
+    """Refuse a second process for the same campaign: two would answer the same task twice.
+
+    One whose parent was killed notices within a second; it is waited for.
+    """
     settings.services.mkdir(parents=True, exist_ok=True)
     with (settings.services / f"people-{campaign}.lock").open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ConfigError(
-                f"One process of simulated people was required for {campaign!r}, but one runs already."
-            ) from error
+        for attempt in range(LOCK_TRIES):
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if attempt == LOCK_TRIES - 1:
+                    raise ConfigError(
+                        f"One process of simulated people was required for {campaign!r}, but one runs already."
+                    ) from error
+                time.sleep(POLL_S)
         yield
 
 
@@ -279,7 +273,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description="Answer a campaign's Label Studio tasks as simulated people."
     )
-    parser.add_argument("--people-config", type=Path, required=True, help="JSON file, see PeopleConfig")
+    parser.add_argument("campaign", type=Path, help="campaign file with a section `simulated_people`")
     parser.add_argument("--parent", type=int, help="process whose end ends this one")
     options = parser.parse_args(arguments)
     stop = threading.Event()
@@ -289,7 +283,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parent = None if options.parent is None else read_stat(options.parent)
         if options.parent is not None and parent is None:
             raise ConfigError(f"A running parent process was required, but {options.parent} is gone.")
-        config = read_people_config(options.people_config)
+        config = people_config(load_campaign(options.campaign))
         with _only_one(load_settings(), config.campaign):
             answer_until(config, stop, parent=parent)
     except TroubleshootError as error:

@@ -9,6 +9,7 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact, cr
 from configs.settings import Settings
 from models.preprocess import decode_image
 from tasks.artifacts import ArtifactRef
+from tasks.core.digests import digest_of
 from tasks.core.label_maps import colourise
 from tasks.core.records import DRAWING_ORDER, IMAGES, MAPS, SCORES
 from tasks.image_files import read_verified
@@ -30,6 +31,8 @@ def artifact_key(round_: Round, what: str) -> str:
 @stage_task("announce candidates")
 def announce_candidates(round_: Round, pool: ArtifactRef, candidates: ArtifactRef, maps: ArtifactRef) -> None:
     """A page with the candidates of the largest discrepancy: image and map, and why they were chosen."""
+    if _is_announced(round_, "candidates", maps.digest):
+        return
     store, colours = round_.open_store(), round_.campaign.classes.colours
     uris = {row["image_id"]: row["uri"] for row in store.rows(pool, IMAGES)}
     shown = {row["image_id"]: row for row in store.rows(maps, MAPS) if row["role"] == "target"}
@@ -53,18 +56,23 @@ def announce_candidates(round_: Round, pool: ArtifactRef, candidates: ArtifactRe
             f"| {row['discrepancy']:.3f} | {row['competitor']} | {row['main_class']} | {' | '.join(cells)} |"
         )
     create_markdown_artifact(key=artifact_key(round_, "candidates"), markdown="\n".join(lines))
+    _mark_announced(round_, "candidates", maps.digest)
 
 
 @stage_task("announce links")
 def announce_links(round_: Round, settings: Settings, what: str, projects: dict[str, int]) -> None:
     """Where everybody finds their project; `what` is `ratings` or `masks`."""
     base = settings.require("label_studio")
+    places = digest_of([base, projects])
+    if _is_announced(round_, what, places):
+        return
     lines = [f"Label Studio projects for the {what} of round {round_.number}:", ""]
     lines += [
         f"- {person}: [{base}/projects/{number}]({base}/projects/{number}/data)"
         for person, number in projects.items()
     ]
     create_markdown_artifact(key=artifact_key(round_, f"label-studio-{what}"), markdown="\n".join(lines))
+    _mark_announced(round_, what, places)
 
 
 @stage_task("announce results")
@@ -83,6 +91,19 @@ def announce_results(round_: Round, scores: ArtifactRef, run_url: str, versions:
     create_link_artifact(
         key=artifact_key(round_, "mlflow"), link=run_url, link_text=f"Round {round_.number} in MLflow"
     )
+
+
+def _is_announced(round_: Round, what: str, content: str) -> bool:
+    """Whether this content is in the UI already: a campaign that is looked at every few minutes says it once."""
+    return round_.open_store().storage.get(_announcement(round_, what)) == content.encode()
+
+
+def _mark_announced(round_: Round, what: str, content: str) -> None:
+    round_.open_store().storage.put(_announcement(round_, what), content.encode())
+
+
+def _announcement(round_: Round, what: str) -> str:
+    return f"campaigns/{round_.campaign.name}/announced/{round_.number:04d}-{what}"
 
 
 def _data_uri(jpeg: bytes) -> str:

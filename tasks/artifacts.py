@@ -10,7 +10,6 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
-import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -102,8 +101,8 @@ class ArtifactStore:
         found = self.find(key)
         if found is not None:
             return found
-        with tempfile.TemporaryDirectory(prefix="madloop-") as scratch:
-            draft = Draft(Path(scratch))
+        with self.storage.scratch() as scratch:
+            draft = Draft(scratch)
             fill(draft)
             return self._commit(key, draft)
 
@@ -189,7 +188,7 @@ class Draft:
         self.tables[record.name] = {"rows": table.num_rows, "identity": identity_digest(record, table)}
 
     def add_file(self, name: str, *, identity: bool) -> None:
-        """Declare a file written into `folder`; `identity` says whether its bytes are part of what was found."""
+        """Declare a file in `folder`; `identity` says whether its bytes are part of what was found."""
         content = (self.folder / name).read_bytes()
         self.files[name] = digest_of_bytes(content) if identity else ""
 
@@ -211,16 +210,14 @@ class Draft:
 
     def names(self) -> list[str]:
         """Names of all files to keep."""
-        undeclared = [
-            name
-            for path in self.folder.rglob("*")
-            if path.is_file()
-            and (name := path.relative_to(self.folder).as_posix()) not in self.files
-            and name.removesuffix(".parquet") not in self.tables
-        ]
+        declared = [*(f"{name}.parquet" for name in self.tables), *self.files]
+        found = {
+            path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.is_file()
+        }
+        undeclared = sorted(found.difference(declared))
         if undeclared:
             raise ValueError(f"every file of an artefact must be declared, but these are not: {undeclared}")
-        return [*(f"{name}.parquet" for name in self.tables), *self.files]
+        return declared
 
 
 def table_of(record: Record, rows: Iterable[Row]) -> pa.Table:
@@ -281,7 +278,7 @@ def _marker_name(stage: str, key: str) -> str:
 def _ref_of(marker: Mapping[str, Any]) -> ArtifactRef:
     if marker["store_version"] > _STORE_VERSION:
         raise DataError(
-            f"The store was written by a newer madloop (store version {marker['store_version']}, this one knows "
-            f"{_STORE_VERSION}); update the checkout."
+            f"The store was written by a newer madloop (store version {marker['store_version']}, this one "
+            f"knows {_STORE_VERSION}); update the checkout."
         )
     return ArtifactRef(marker["stage"], marker["key"], marker["digest"], marker["folder"])

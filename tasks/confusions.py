@@ -1,4 +1,4 @@
-"""Counts of true x predicted pixels of one model on one labelled set, made once and shared by all who judge."""
+"""Counts of true x predicted pixels of one model on one labelled set, made once for all who judge."""
 
 from __future__ import annotations
 

@@ -12,8 +12,9 @@ from typing import Any
 from tasks.artifacts import ArtifactRef, ArtifactStore, Draft, StageKey
 from tasks.core.confusion import joint_histogram
 from tasks.core.label_maps import LabelMap
-from tasks.core.records import HISTOGRAMS, PREDICTIONS
+from tasks.core.records import HISTOGRAMS
 from tasks.label_map_files import MAPS_FILE, read_label_map
+from tasks.prediction_cache import maps_of
 from tasks.progress import progress
 from tasks.rounds import Round, remember
 from tasks.stage import stage_task
@@ -25,11 +26,10 @@ def paired_maps(
     store: ArtifactStore, target: ArtifactRef, competitor: ArtifactRef
 ) -> Iterator[tuple[str, LabelMap, LabelMap]]:
     """(image_id, map of the target, map of the competitor) for every image that both predicted."""
-    theirs = {row["image_id"]: row for row in store.rows(competitor, PREDICTIONS)}
-    for row in store.rows(target, PREDICTIONS):
-        other = theirs.get(row["image_id"])
-        if other is not None:
-            yield row["image_id"], _map_of(store, row), _map_of(store, other)
+    theirs = maps_of(store, competitor)
+    for image_id, row in maps_of(store, target).items():
+        if image_id in theirs:
+            yield image_id, _map_of(store, row), _map_of(store, theirs[image_id])
 
 
 def _map_of(store: ArtifactStore, row: dict[str, Any]) -> LabelMap:
@@ -40,7 +40,7 @@ def _map_of(store: ArtifactStore, row: dict[str, Any]) -> LabelMap:
 def compute_discrepancies(
     round_: Round, competitor: str, target_maps: ArtifactRef, competitor_maps: ArtifactRef
 ) -> ArtifactRef:
-    """The joint histograms of the target and one competitor over the pool; row = target, column = competitor."""
+    """The joint histograms of the target (rows) and one competitor (columns) over the pool."""
     store, n_classes = round_.open_store(), round_.campaign.classes.count
     key = StageKey(
         "histograms",

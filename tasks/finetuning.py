@@ -1,7 +1,8 @@
-"""Fine-tuning: the target learns from the failures of all rounds and from S(0), one trial per learning rate."""
+"""Fine-tuning: the target learns from the failures of all rounds and S(0), one trial per learning rate."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -76,15 +77,19 @@ def training_images(
     return [given_set(round_, pool, "training", "S(0)"), *failures]
 
 
-def _write_trial(
-    round_: Round,
-    base: ModelSpec,
-    learning_rate: float,
-    sets: list[LabelledSet],
-    checkpoint: Path,
-    draft: Draft,
-) -> None:
+@dataclass(frozen=True)
+class _Trial:
+    """What is trained: the base at one learning rate, on S(0) and then the failures; it can be resumed."""
+
+    base: ModelSpec
+    learning_rate: float
+    sets: list[LabelledSet]
+    checkpoint: Path
+
+
+def _write_trial(round_: Round, trial: _Trial, draft: Draft) -> None:
     """Train from the base's weights and write the network and its loss curve."""
+    base, learning_rate, sets, checkpoint = trial.base, trial.learning_rate, trial.sets, trial.checkpoint
     images: list[LabelledImage] = [image for labelled in sets for image in labelled.images]
     weights = sampling_weights(
         len(sets[0].images), len(images) - len(sets[0].images), round_.campaign.finetuning.replay_share
@@ -160,9 +165,8 @@ def fine_tune_trial(
     )
     checkpoint = round_.store / "attempts" / key.digest / "checkpoint"
     try:
-        ref = store.make(
-            key, lambda draft: _write_trial(round_, base, learning_rate, sets, checkpoint, draft)
-        )
+        trial = _Trial(base, learning_rate, sets, checkpoint)
+        ref = store.make(key, lambda draft: _write_trial(round_, trial, draft))
     except NonFiniteLossError:
         return None  # the trial ends here; `choose_version` reports it as diverged
     checkpoint.unlink(missing_ok=True)
@@ -189,7 +193,7 @@ def tuning_images(round_: Round, familiar: LabelledSet) -> frozenset[str]:
 def choose_version(
     round_: Round, base: ModelSpec, pool: ArtifactRef, trials: dict[float, ArtifactRef | None]
 ) -> ArtifactRef:
-    """The round's model version: the trial with the best mIoU on T(0)'s tuning half; ties go to the smaller rate.
+    """The round's model version: the trial with the best mIoU on T(0)'s tuning half; ties: the smaller rate.
 
     Raises:
         DataError: every trial diverged.

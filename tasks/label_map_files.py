@@ -52,5 +52,6 @@ def read_label_map(path: Path, row: Mapping[str, Any]) -> LabelMap:
         return np.frombuffer(content, np.uint8).reshape(row["height"], row["width"])
     except (zstandard.ZstdError, ValueError) as error:
         raise DataError(
-            f"The map at byte {row['offset']} of {path} is damaged ({error}); remove that artefact's folder and run again."
+            f"The map at byte {row['offset']} of {path} is damaged ({error}); remove that artefact's folder "
+            "and run again."
         ) from error

@@ -1,4 +1,4 @@
-"""Labelled images wherever their masks come from: the customer's files, or masks finished in this campaign."""
+"""Labelled images wherever their masks come from: the customer's files, or this campaign's people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ledger of roles: what every image has been used for, and what it may therefore not be used for again."""
+"""The ledger of roles: what every image has been used for, and may therefore not be used for again."""
 
 from __future__ import annotations
 

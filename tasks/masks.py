@@ -32,8 +32,8 @@ from tasks.stage import stage_task
 
 VERSION = 1
 INSTRUCTION = """<h3>Give every pixel its true class</h3>
-<p>Some images start from a proposal that is often wrong, others start empty. Do not erase: paint the right class
-over what is wrong. Leave only those pixels without a class that nobody could decide.</p>
+<p>Some images start from a proposal that is often wrong, others start empty. Do not erase: paint the right
+class over what is wrong. Leave only those pixels without a class that nobody could decide.</p>
 <p>Keys 1 to 9 choose a class, Enter submits.</p>"""
 
 Row = dict[str, Any]
@@ -140,14 +140,22 @@ def request_masks(round_: Round, settings: Settings, sources: Sources) -> dict[s
     return projects
 
 
-def drawing_row(
-    store: ArtifactStore,
-    answer: Answer,
-    annotator: str,
-    names: Sequence[str],
-    base: LabelMap | None,
-    shape: tuple[int, int],
-) -> Row:
+@dataclass(frozen=True)
+class Canvas:
+    """What a mask is drawn on.
+
+    Attributes:
+        names: class names, index 0 first.
+        base: the map the annotator started from, None for an empty one.
+        shape: height and width of the image in pixels.
+    """
+
+    names: Sequence[str]
+    base: LabelMap | None
+    shape: tuple[int, int]
+
+
+def drawing_row(store: ArtifactStore, answer: Answer, annotator: str, canvas: Canvas) -> Row:
     """A drawing of Label Studio as a row of the log, its mask kept as a blob.
 
     A drawing that cannot be used keeps its place in the log with the reason as its state.
@@ -165,14 +173,14 @@ def drawing_row(
         return row | {"state": "skipped"}
     if not answer.result:
         return row | {"state": "empty"}
-    height, width = shape
+    height, width = canvas.shape
     try:
         where = f"annotation {answer.annotation_id} by {annotator}"
         regions = [
             BrushRegion(r.label, decode_brush(r.rle, height=height, width=width), r.is_human)
             for r in parse_regions(answer.result, height=height, width=width, where=where)
         ]
-        mask = compose_mask(regions, names=names, base=base, height=height, width=width)
+        mask = compose_mask(regions, names=canvas.names, base=canvas.base, height=height, width=width)
     except (DataError, ValueError) as error:
         return row | {"state": f"malformed: {error}"}
     digest = store.put_blob(encode_mask_png(mask.label_map), ".png")
@@ -202,7 +210,8 @@ def poll_drawings(round_: Round, settings: Settings, sources: Sources) -> tuple[
                 image = images[answer.data["image_id"]]
                 need = MaskNeed(image["image_id"], answer.data["role"], annotator)
                 base = start_map(round_, sources.maps, need)
-                row = drawing_row(store, answer, annotator, names, base, (image["height"], image["width"]))
+                canvas = Canvas(names, base, (image["height"], image["width"]))
+                row = drawing_row(store, answer, annotator, canvas)
                 if answer.completed_by != project.user_id:
                     row["state"] = f"foreign: submitted by user {answer.completed_by}"
                 rows.append(row | round_.labels)
@@ -212,7 +221,7 @@ def poll_drawings(round_: Round, settings: Settings, sources: Sources) -> tuple[
 
 @stage_task("collect masks")
 def collect_masks(round_: Round, settings: Settings, sources: Sources, role: str) -> ArtifactRef | Waiting:
-    """The masks of one set (`failure` or `test`) once all are drawn; until then, how many of the round's are."""
+    """The masks of one set (`failure` or `test`) once all are drawn; until then, how far the round is."""
     store = round_.open_store()
     set_ref = sources.failures if role == "failure" else sources.test_set
     if set_ref is None:

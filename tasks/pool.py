@@ -66,7 +66,7 @@ def _listed(files: list[Path], listing: Path, what: str) -> list[Path]:
         raise ConfigError(
             f"`{what}.listing` must be a text file of image stems, but {listing} does not exist."
         )
-    wanted = set(listing.read_text(encoding="utf-8").split())
+    wanted = {line.strip() for line in _text_of(listing, what).splitlines() if line.strip()}
     missing = wanted - {p.stem for p in files}
     if missing:
         some = ", ".join(sorted(missing)[:5])
@@ -74,6 +74,13 @@ def _listed(files: list[Path], listing: Path, what: str) -> list[Path]:
             f"`{what}.listing` {listing} names {len(missing)} image(s) that do not exist: {some} ..."
         )
     return [p for p in files if p.stem in wanted]
+
+
+def _text_of(listing: Path, what: str) -> str:
+    try:
+        return listing.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"`{what}.listing` {listing} must be UTF-8 text: {error}.") from error
 
 
 def read_metadata(source: ImageSource) -> dict[str, dict[str, str]]:
@@ -92,7 +99,17 @@ def read_metadata(source: ImageSource) -> dict[str, dict[str, str]]:
                     raise ConfigError(
                         f"{source.metadata} needs a column {needed!r}, it has {reader.fieldnames}."
                     )
-            return {row.pop("stem"): row for row in reader}
+            rows = {}
+            for row in reader:
+                if None in row or None in row.values():
+                    raise ConfigError(
+                        f"{source.metadata}, line {reader.line_num}, needs {len(reader.fieldnames or ())} "
+                        f"fields, as its header has, got {list(row.values())}."
+                    )
+                rows[row.pop("stem")] = row
+            return rows
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ConfigError(f"{source.metadata} must be a CSV file in UTF-8: {error}.") from error
     except OSError as error:
         raise ConfigError(f"The metadata file {source.metadata} cannot be read: {error.strerror}.") from error
 
@@ -104,14 +121,18 @@ def group_of(stem: str, source: ImageSource, metadata: dict[str, dict[str, str]]
         DataError: a group was asked for and this image has none.
     """
     if source.group_column is not None:
-        if stem not in metadata:
-            raise DataError(f"{source.metadata} has no row for {stem!r}, which needs a group.")
-        return metadata[stem][source.group_column]
+        group = metadata.get(stem, {}).get(source.group_column)
+        if not group:
+            raise DataError(
+                f"{source.metadata} has no `{source.group_column}` for {stem!r}, which needs one."
+            )
+        return group
     if source.group_pattern is not None:
         match = re.search(source.group_pattern, stem)
-        if match is None:
+        group = None if match is None else match.group(1 if match.groups() else 0)
+        if group is None:
             raise DataError(f"`group_pattern` {source.group_pattern!r} does not match {stem!r}.")
-        return match.group(1) if match.groups() else match.group(0)
+        return group
     return stem
 
 
@@ -152,6 +173,11 @@ def _readable(files: list[Path], seen: dict[str, str], listing: Listing, shown: 
     """The files that are images and were not seen before; the others go to the rejects."""
     for path in files:
         shown.advance()
+        if _shown(path) != str(path):
+            listing.rejects.append(
+                _reject(path, "the path is not UTF-8, so no record could name it; rename it")
+            )
+            continue
         try:
             content = path.read_bytes()
             image_id = digest_of_bytes(content)
@@ -180,7 +206,8 @@ def _labelled(
     mask = read_mask(mask_path, campaign.mask_encoding, campaign.classes)
     if mask.shape != (found.height, found.width):
         raise DataError(
-            f"{mask_path} must have its image's size {found.height} x {found.width}, it is {mask.shape[0]} x {mask.shape[1]}."
+            f"{mask_path} must have its image's size {found.height} x {found.width}, it is "
+            f"{mask.shape[0]} x {mask.shape[1]}."
         )
     areas = class_areas(mask, campaign.classes.count)
     listing.label_areas.append(
@@ -190,14 +217,12 @@ def _labelled(
 
 
 def _reject(path: Path, reason: str) -> dict[str, Any]:
-    # A name that is not UTF-8 is shown with escapes rather than refused.
-    shown = path.name.encode("utf-8", "backslashreplace").decode()
-    return {
-        "stage": "pool",
-        "item": shown,
-        "reason": reason,
-        "uri": str(path).encode("utf-8", "backslashreplace").decode(),
-    }
+    return {"stage": "pool", "item": _shown(Path(path.name)), "reason": reason, "uri": _shown(path)}
+
+
+def _shown(path: Path) -> str:
+    """The path as text; bytes that are not UTF-8 as escapes."""
+    return str(path).encode("utf-8", "backslashreplace").decode()
 
 
 @stage_task("list images")

@@ -1,5 +1,7 @@
-"""Progress of a step that takes longer than a few seconds: a live bar with rate and remaining time, and, inside
-a Prefect run, a progress artifact in the UI."""
+"""Progress of a step that takes longer than a few seconds: a live bar with rate and remaining time.
+
+Inside a Prefect run there is a progress artifact in the UI as well.
+"""
 
 from __future__ import annotations
 

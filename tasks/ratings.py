@@ -30,7 +30,8 @@ INSTRUCTION = """<h3>How good is the predicted segmentation?</h3>
 <b>3 fair</b> - clear errors, but usable &middot; <b>4 good</b> - small errors &middot;
 <b>5 excellent</b> - hardly anything to correct.</p>
 <p><b>0 out of domain</b> - the model should never have been shown such an image.</p>
-<p>Press 1 to 5 or 0, then Enter. Please use <i>Label All Tasks</i> only, and do not discuss single images.</p>"""
+<p>Press 1 to 5 or 0, then Enter. Please use <i>Label All Tasks</i> only,
+and do not discuss single images.</p>"""
 
 Row = dict[str, Any]
 
@@ -191,7 +192,7 @@ def collect_ratings(
 ) -> ArtifactRef | Waiting:
     """The round's ratings once every rater has rated every candidate; until then, how many are there.
 
-    The first complete collection closes the stage: answers edited later stay in the log and change nothing here.
+    The first complete collection closes the stage: later edits stay in the log and change nothing here.
     """
     store = round_.open_store()
     raters = round_.campaign.ratings.raters

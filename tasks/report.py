@@ -8,7 +8,7 @@ import json
 import yaml
 
 from configs.settings import Settings
-from tasks.answer_log import read_log
+from tasks.answer_log import newest_per_annotation, read_log
 from tasks.artifacts import ArtifactRef, Draft, StageKey
 from tasks.core.records import (
     ANSWERS,
@@ -59,13 +59,14 @@ def round_rows(round_: Round, closing: bool) -> RoundRows:
     rejects = of("pool", REJECTS)
     for model in (spec_of_version(round_, round_.number - 1), *round_.campaign.competitors):
         rejects += of(f"predictions-{model.name}", REJECTS)
-    own = [row for row in read_log(round_, ANSWERS) if row["round"] == round_.number]
-    drawn = [row for row in read_log(round_, DRAWINGS) if row["round"] == round_.number]
+    # An edit replaces what it edited: nobody's time is counted twice.
+    own = [r for r in newest_per_annotation(read_log(round_, ANSWERS)) if r["round"] == round_.number]
+    drawn = [r for r in newest_per_annotation(read_log(round_, DRAWINGS)) if r["round"] == round_.number]
     return RoundRows(
         number=round_.number,
         closing=closing,
         images=of("pool", IMAGES),
-        rejects=list({(r["stage"], r["item"]): r for r in rejects}.values()),
+        rejects=list({(r["stage"], r["item"], r["uri"]): r for r in rejects}.values()),
         candidates=of("candidates", CANDIDATES),
         order=of("candidates", DRAWING_ORDER),
         windows=of("candidates", WINDOWS),
@@ -96,7 +97,8 @@ def _cards(round_: Round, role: str, closing: bool) -> tuple[Card, ...]:
 
 def _curves(round_: Round) -> tuple[Curve, ...]:
     store = round_.open_store()
-    trials = {name: ref for name, ref in stages_of(round_).items() if name.startswith("trial-")}
+    rates = {f"trial-{row['learning_rate']:g}" for row in store.rows(require(round_, "version"), TRIALS)}
+    trials = {name: ref for name, ref in stages_of(round_).items() if name in rates}
     return tuple(
         Curve(
             f"learning rate {name.removeprefix('trial-')}",

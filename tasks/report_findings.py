@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from configs.schema import Campaign
+from tasks.core.sampling import floor_share
 from tasks.report_page import Fact, PlainTable
 from tasks.score_tables import Scores, version_names
 
@@ -65,13 +66,16 @@ def summary(campaign: Campaign, rows: RoundRows, scores: Scores, versions: int) 
     """The round in plain sentences."""
     names = version_names(campaign, versions)
     sentences = [
-        f"{len(campaign.competitors)} competitors and {names[rows.number - 1]} disagreed most on {len(rows.order)} of "
-        f"{rows.n_pool} pool images; these were rated by {len(campaign.ratings.raters)} people.",
+        (
+            f"{len(campaign.competitors)} competitors and {names[rows.number - 1]} disagreed most on "
+            f"{len(rows.order)} of {rows.n_pool} pool images; these were rated by "
+            f"{len(campaign.ratings.raters)} people."
+        ),
     ]
     if rows.closing:
         sentences.append(
-            f"The campaign's rounds have ended; {len(rows.test_set)} of these images were labelled as one more test set "
-            "and nothing was trained on them."
+            f"The campaign's rounds have ended; {len(rows.test_set)} of these images were labelled as one "
+            "more test set and nothing was trained on them."
         )
         return (*sentences, *_change(scores, names[0], names[-1], f"T({rows.number})"))
     sentences.append(
@@ -99,7 +103,7 @@ def _change(scores: Scores, before: str, after: str, test_set: str) -> tuple[str
 
 
 def selection_tables(rows: RoundRows) -> tuple[PlainTable, ...]:
-    """How M came about: reasons by competitor and side, windows, subgroups that could not fill their quota."""
+    """How M came about: reasons by competitor and side, windows, quotas that could not be filled."""
     counts = Counter((row["competitor"], row["side"]) for row in rows.candidates)
     failures = {row["image_id"] for row in rows.failures}
     hits = Counter((row["competitor"], row["side"]) for row in rows.candidates if row["image_id"] in failures)
@@ -144,7 +148,7 @@ def selection_tables(rows: RoundRows) -> tuple[PlainTable, ...]:
 def cut_short_tables(campaign: Campaign, rows: RoundRows) -> tuple[PlainTable, ...]:
     """What was cut short, rejected or set aside, and why."""
     cuts = []
-    wanted_test = min(campaign.test_set.size, int(len(rows.order) * campaign.test_set.max_share))
+    wanted_test = min(campaign.test_set.size, floor_share(len(rows.order), campaign.test_set.max_share))
     if len(rows.test_set) < wanted_test:
         cuts.append(
             (
@@ -160,8 +164,7 @@ def cut_short_tables(campaign: Campaign, rows: RoundRows) -> tuple[PlainTable, .
                 "S",
                 str(campaign.failures.size),
                 str(len(rows.failures)),
-                f"mean opinion score below {campaign.failures.failure_below} and at most "
-                f"{campaign.failures.max_share:.0%} of what remains",
+                f"{_bound(campaign)}at most {campaign.failures.max_share:.0%} of what remains",
             )
         )
     rejects = tuple((r["stage"], r["item"], r["reason"]) for r in rows.rejects)
@@ -192,6 +195,11 @@ def cut_short_tables(campaign: Campaign, rows: RoundRows) -> tuple[PlainTable, .
             "Every answer counts.",
         ),
     )
+
+
+def _bound(campaign: Campaign) -> str:
+    below = campaign.failures.failure_below
+    return "" if below is None else f"mean opinion score below {below:g} and "
 
 
 def cost_rows(rows: RoundRows) -> list[Row]:

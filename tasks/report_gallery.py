@@ -78,7 +78,8 @@ def card_lines(rating: Row, reasons: list[Row]) -> tuple[str, ...]:
     )
     lines = [f"mean opinion score {rating['mean_opinion_score']:.2f} ({scores})"]
     lines += [
-        f"{r['competitor']}, {r['class_name']}, {r['side']} side, rank {r['rank']}, d = {r['discrepancy']:.3f}"
+        f"{r['competitor']}, {r['class_name']}, {r['side']} side, rank {r['rank']}, "
+        f"d = {r['discrepancy']:.3f}"
         for r in strongest[:3]
     ]
     return tuple(lines + ([f"and {len(strongest) - 3} more reason(s)"] if len(strongest) > 3 else []))

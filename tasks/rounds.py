@@ -108,9 +108,9 @@ def load_campaign_by_name(store: ArtifactStore, name: str) -> Campaign:
     Raises:
         TroubleshootError: no campaign of that name is in the store.
     """
-    content = store.storage.get(_campaign_name(name))
+    known = sorted({n.split("/")[1] for n in store.storage.names("campaigns")})
+    content = store.storage.get(_campaign_name(name)) if name in known else None
     if content is None:
-        known = sorted({n.split("/")[1] for n in store.storage.names("campaigns")})
         raise TroubleshootError(
             f"A campaign {name!r} was asked for, but the store has {known or 'none'}; "
             "start one with `madloop run CONFIG`."

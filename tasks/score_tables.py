@@ -1,4 +1,4 @@
-"""Scores arranged as tables: the paper's Table 1, the version x test-set matrix, per class, and as plain text."""
+"""Scores as tables: the paper's Table 1, the version x test-set matrix, per class, and as plain text."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def version_names(campaign: Campaign, versions: int) -> list[str]:
 
 
 def paper_table(campaign: Campaign, scores: Scores, versions: int) -> ScoreTable:
-    """The paper's Table 1: competitors everywhere, version n on T(0) and on the set it was mined for, T(n+1)."""
+    """The paper's Table 1: competitors everywhere, version n on T(0) and on T(n+1), mined with it."""
     rows = [
         ScoreRow(c.name, "competitor", tuple(scores.miou(c.name, t) for t in scores.test_sets))
         for c in campaign.competitors
@@ -53,13 +53,14 @@ def paper_table(campaign: Campaign, scores: Scores, versions: int) -> ScoreTable
             )
         )
     return ScoreTable(
-        caption="mIoU in the form of the paper's Table 1. Each T(n) is drawn from the images mined with the version "
-        "before it, so the columns are different sets: read down a column, not along the target's diagonal. "
-        "T(0) is its reporting half, which chose nothing.",
+        caption="mIoU in the form of the paper's Table 1. Each T(n) is drawn from the images mined with the "
+        "version before it, so the columns are different sets: read down a column, not along the target's "
+        "diagonal. T(0) is its reporting half, which chose nothing.",
         column_headers=tuple(_header(scores, t) for t in scores.test_sets),
         rows=tuple(rows),
         mark_best=False,
-        none_note="Table 1 judges a version only on T(0) and on the test set mined with it; the matrix below has the rest",
+        none_note="Table 1 judges a version only on T(0) and on the test set mined with it; "
+        "the matrix below has the rest",
     )
 
 
@@ -75,7 +76,8 @@ def matrix_table(campaign: Campaign, scores: Scores, versions: int) -> ScoreTabl
         return ScoreRow(name, kind, tuple(scores.miou(name, t, part) for t, part in columns))
 
     return ScoreTable(
-        caption="mIoU of every version and competitor on every test set. No version has trained on any of them.",
+        caption="mIoU of every version and competitor on every test set. "
+        "No version has trained on any of them.",
         column_headers=tuple(f"{t} {part}" if t == "T(0)" else _header(scores, t) for t, part in columns),
         rows=tuple(row(name, "target") for name in version_names(campaign, versions))
         + tuple(row(competitor.name, "competitor") for competitor in campaign.competitors),

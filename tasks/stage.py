@@ -23,6 +23,7 @@ def stage_task(name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
     """Decorator: a Prefect task called `name` that retries transient service errors and caches nothing."""
     return task(
         name=name,
+        task_run_name=name,
         cache_policy=NO_CACHE,
         persist_result=False,
         retries=3,

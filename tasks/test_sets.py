@@ -1,4 +1,4 @@
-"""Test set (T): the first candidates, in the recorded random order, that survive out-of-domain and the class cap."""
+"""Test set (T): the first candidates, in the recorded order, that survive out-of-domain and class cap."""
 
 from __future__ import annotations
 

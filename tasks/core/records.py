@@ -55,8 +55,9 @@ def _provenance(name: str, type_: ColumnType = "string") -> Column:
 
 IMAGES = _record(
     "images", ("dataset", "image_id"),
-    Column("dataset"), Column("image_id"), _provenance("uri"), Column("width", "int64"), Column("height", "int64"),
-    Column("group"), Column("attributes"), Column("mask_digest"), _provenance("mask_uri"),
+    Column("dataset"), Column("image_id"), _provenance("uri"), Column("width", "int64"),
+    Column("height", "int64"), Column("group"), Column("attributes"), Column("mask_digest"),
+    _provenance("mask_uri"),
 )  # fmt: skip
 REJECTS = _record(
     "rejects", ("stage", "item"), Column("stage"), Column("item"), Column("reason"), _provenance("uri")
@@ -91,7 +92,8 @@ WINDOWS = _record(
 )  # fmt: skip
 SHORTFALLS = _record(
     "shortfalls", ("competitor", "class_name", "side"),
-    Column("competitor"), Column("side"), Column("class_name"), Column("wanted", "int64"), Column("got", "int64"),
+    Column("competitor"), Column("side"), Column("class_name"), Column("wanted", "int64"),
+    Column("got", "int64"),
 )  # fmt: skip
 MAPS = _record(
     "maps", ("image_id", "role"),
@@ -107,8 +109,9 @@ ANSWERS = _record(
 )  # fmt: skip
 RATINGS = _record(
     "ratings", ("image_id",),
-    Column("image_id"), Column("model_version"), Column("map_digest"), Column("mean_opinion_score", "float64"),
-    Column("n_ratings", "int64"), Column("out_of_domain", "bool"), Column("scores", "list<int64>"),
+    Column("image_id"), Column("model_version"), Column("map_digest"),
+    Column("mean_opinion_score", "float64"), Column("n_ratings", "int64"), Column("out_of_domain", "bool"),
+    Column("scores", "list<int64>"),
 )  # fmt: skip
 TEST_SETS = _record(
     "test_sets", ("image_id",),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +27,7 @@ from tasks.services.label_studio_records import (
     ANSWER_FIELDS,
     MODEL_VERSION,
     WITH_ANSWERS,
+    ListedTask,
     Person,
     Progress,
     ProjectSpec,
@@ -112,7 +113,7 @@ class LabelStudioService:
         if len({task.key for task in tasks}) != len(tasks):
             raise ValueError(f"`tasks` must have different keys, got {len(tasks)} tasks")
         what = f"publish {len(tasks)} tasks in project {project_id}"
-        seen: list[dict[str, list[int]]] = []
+        seen: list[set[str]] = []
         removed = self._retried(what, lambda: self._publish(project_id, tasks, seen))
         # Counted against the first look: later tries find the tasks of earlier ones.
         existing = sum(task.key in seen[0] for task in tasks)
@@ -216,40 +217,65 @@ class LabelStudioService:
                 project=project_id, path=str(folder), use_blob_urls=True, title="images"
             )
 
-    def _publish(self, project_id: int, tasks: Sequence[Task], seen: list[dict[str, list[int]]]) -> int:
-        """Import what is missing, then remove younger twins; how many. `seen` gets what was there."""
-        known = self._ids_by_key(project_id)
+    def _publish(self, project_id: int, tasks: Sequence[Task], seen: list[set[str]]) -> int:
+        """Import what is missing, then remove younger twins; how many. `seen` gets the keys that were there."""
+        listed = self._listed(project_id)
+        known = {task.key for task in listed}
         seen.append(known)
         missing = [task for task in tasks if task.key not in known]
         for chunk in chunks([as_import(task) for task in missing]):
             self._api.projects.import_tasks(id=project_id, request=chunk, return_task_ids=False)
-        if any(task.prediction is not None for task in tasks):
-            # Refused before the first prediction exists; without it annotators start from nothing.
-            self._api.projects.update(
-                id=project_id, model_version=MODEL_VERSION, show_collab_predictions=True
-            )
-        return self._remove_twins(project_id, self._ids_by_key(project_id) if missing else known)
+        if missing:
+            listed = self._listed(project_id)
+        removed = self._remove_twins(project_id, listed)
+        predictions = {task.key: task.prediction for task in tasks if task.prediction is not None}
+        if predictions:
+            gone = set(removed)
+            left = [task for task in listed if task.task_id not in gone]
+            self._complete_predictions(project_id, left, predictions)
+        return len(removed)
 
-    def _ids_by_key(self, project_id: int) -> dict[str, list[int]]:
-        """Ids of a project's tasks by our key, oldest first."""
-        ids: dict[str, list[int]] = {}
-        for task in self._tasks(project_id, include="id,data", page_size=_PAGE):
-            ids.setdefault(str(task.data.get("key")), []).append(task.id)
-        return {key: sorted(found) for key, found in ids.items()}
+    def _complete_predictions(
+        self, project_id: int, listed: Sequence[ListedTask], predictions: Mapping[str, list[dict[str, Any]]]
+    ) -> None:
+        """Give each task its pre-annotation, and let the editor show them.
 
-    def _remove_twins(self, project_id: int, ids_by_key: dict[str, list[int]]) -> int:
+        On sqlite the server repeats a request that met a lock, and the repeated import has lost its
+        predictions without a word.
+        """
+        for task in listed:
+            if task.key in predictions and task.n_predictions == 0:
+                self._api.predictions.create(
+                    task=task.task_id, result=predictions[task.key], model_version=MODEL_VERSION
+                )
+        # Refused before the first prediction exists; without it annotators start from nothing.
+        self._api.projects.update(id=project_id, model_version=MODEL_VERSION, show_collab_predictions=True)
+
+    def _listed(self, project_id: int) -> list[ListedTask]:
+        """A project's tasks, oldest first."""
+        tasks = self._tasks(project_id, include="id,data,total_predictions", page_size=_PAGE)
+        listed = [
+            ListedTask(task.id, str(task.data.get("key")), task.total_predictions or 0) for task in tasks
+        ]
+        return sorted(listed, key=lambda task: task.task_id)
+
+    def _remove_twins(self, project_id: int, listed: Sequence[ListedTask]) -> list[int]:
+        """Ids of the tasks that were removed because another one has their key."""
+        ids_by_key: dict[str, list[int]] = {}
+        for task in listed:
+            ids_by_key.setdefault(task.key, []).append(task.task_id)
         twins = [ids for ids in ids_by_key.values() if len(ids) > 1]
         if not twins:
-            return 0
+            return []
         answered = {answer.task_id for answer in self._answers(project_id, WITH_ANSWERS)}
-        surplus = []
+        surplus: list[int] = []
         for ids in twins:
             kept = [task_id for task_id in ids if task_id in answered] or ids[:1]
             surplus += [task_id for task_id in ids if task_id not in kept]
         if surplus:
             selected = {"all": False, "included": surplus}
             self._api.actions.create(id="delete_tasks", project=project_id, selected_items=selected)
-        return len(surplus)
+        return surplus
 
     def _answers(self, project_id: int, query: dict[str, Any]) -> list[Answer]:
         tasks = self._tasks(

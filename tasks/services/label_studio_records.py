@@ -65,6 +65,15 @@ class Task:
 
 
 @dataclass(frozen=True)
+class ListedTask:
+    """A task as the server lists it: its id, our key, and how many pre-annotations it has."""
+
+    task_id: int
+    key: str
+    n_predictions: int
+
+
+@dataclass(frozen=True)
 class PublishReport:
     """What publishing did: tasks made, tasks that were there, and younger twins removed."""
 

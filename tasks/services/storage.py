@@ -8,18 +8,22 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tasks.errors import DataError, TerminalServiceError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class LocalStorage:
     """A folder as an object store.
 
-    A file appears under its name complete or not at all: it is written beside its place, synced, and linked to
-    its name. A link fails when the name exists, which is what makes the first write win.
+    A file appears under its name complete or not at all: it is written beside its place, synced, and linked
+    to its name. A link fails when the name exists, which is what makes the first write win.
     """
 
     def __init__(self, root: Path) -> None:
@@ -34,30 +38,50 @@ class LocalStorage:
         Raises:
             TerminalServiceError: the disk is full or the folder cannot be written.
         """
-        temporary = self._write_beside(name, content)
-        try:
-            os.link(temporary, self._path(name))
-        except FileExistsError:
-            return False
-        finally:
-            temporary.unlink()
-        _sync_folder(self._path(name).parent)
+        with self._new_file(name) as temporary:
+            _write_synced(temporary, content)
+            try:
+                os.link(temporary, self._path(name))
+            except FileExistsError:
+                return False
         return True
 
     def put(self, name: str, content: bytes) -> None:
-        """Store `content` under `name`, replacing what was there; readers see the old or the new, never a mixture."""
-        temporary = self._write_beside(name, content)
-        temporary.replace(self._path(name))
-        _sync_folder(self._path(name).parent)
+        """Store `content` under `name`, replacing what was there; readers see the old or the new."""
+        with self._new_file(name) as temporary:
+            _write_synced(temporary, content)
+            temporary.replace(self._path(name))
 
     def put_file(self, name: str, source: Path) -> None:
-        """Move the file `source` to `name`."""
-        path = self._path(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with source.open("rb") as file:
-            os.fsync(file.fileno())
-        shutil.move(source, path)
-        _sync_folder(path.parent)
+        """Move the file `source` to `name`.
+
+        Raises:
+            TerminalServiceError: the disk is full or the folder cannot be written.
+        """
+        with self._new_file(name) as temporary:
+            shutil.move(source, temporary)  # a copy between disks, so it is synced after
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            temporary.replace(self._path(name))
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A new folder for unfinished work, on the disk of the store; it is removed at the end.
+
+        Raises:
+            TerminalServiceError: the disk became full meanwhile.
+        """
+        attempts = self._root / "attempts"
+        try:
+            attempts.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=attempts) as folder:
+                yield Path(folder)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            raise TerminalServiceError(
+                f"Room was required in {attempts}, but: {error.strerror}; free some space and run again."
+            ) from error
 
     def get(self, name: str) -> bytes | None:
         """The bytes stored under `name`, or None."""
@@ -94,24 +118,35 @@ class LocalStorage:
             raise ValueError(f"`name` must be a relative name without empty parts or dots, got {name!r}")
         return self._root.joinpath(*parts)
 
-    def _write_beside(self, name: str, content: bytes) -> Path:
+    @contextmanager
+    def _new_file(self, name: str) -> Iterator[Path]:
+        """A place beside that of `name` to write to; what was not moved to `name` is removed.
+
+        Raises:
+            TerminalServiceError: the disk is full or the folder cannot be written.
+        """
         path = self._path(name)
         temporary = path.parent / f".unfinished-{uuid.uuid4().hex}"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+            try:
+                yield temporary
+            finally:
+                temporary.unlink(missing_ok=True)
+            _sync_folder(path.parent)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
-            way_out = (
-                "free some space and run again" if error.errno == errno.ENOSPC else "check its permissions"
-            )
+            is_full = error.errno in _FULL
+            way_out = "free some space and run again" if is_full else "check its permissions"
             raise TerminalServiceError(
-                f"The store {self._root} could not take {name} ({len(content)} bytes): {error.strerror}; {way_out}."
+                f"The store {self._root} could not take {name}: {error.strerror}; {way_out}."
             ) from error
-        return temporary
+
+
+def _write_synced(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _sync_folder(folder: Path) -> None:

@@ -10,17 +10,20 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
-from configs.schema import Classes, SimulatedPeople
+from configs.load import load_campaign
+from configs.schema import Classes
 from configs.settings import CHECKOUT, Settings, ensure_logins
-from infra.simulated_truth import PeopleConfig
+from infra.simulated_truth import PeopleConfig, people_config
 from tasks.core.confusion import confusion, joint_histogram
 from tasks.core.label_maps import VOID, colourise, map_digest
 from tasks.core.rle import BrushRegion, compose_mask, decode_brush, regions_of
@@ -79,22 +82,32 @@ def scenes(tmp_path: Path) -> list[Scene]:
 
 
 @pytest.fixture
-def config(campaign: str, tmp_path: Path, scenes: list[Scene]) -> PeopleConfig:
+def config_file(campaign: str, tmp_path: Path, scenes: list[Scene]) -> Path:
+    """A campaign file; of its models and its training set the people read nothing."""
     assert len(scenes) == 5
-    return PeopleConfig(
-        campaign=campaign,
-        classes=CLASSES,
-        simulated=SimulatedPeople(
-            truth=tmp_path / "truth",
-            out_of_domain=tmp_path / "ood.txt",
-            seed=SEED,
-            rater_bias=(0.0, 0.5, -0.5),
-            anchoring=0.0,
-        ),
-        pool_images=tmp_path / "pool",
-        raters=(f"{campaign}-r1", f"{campaign}-r2", f"{campaign}-r3"),
-        annotators=(f"{campaign}-a1",),
-    )
+    model = {"kind": "smp_folder", "path": "none"}
+    values = {
+        "name": campaign,
+        "classes": {"names": list(CLASSES.names), "colours": [list(c) for c in CLASSES.colours]},
+        "pool": {"images": "pool"},
+        "training_set": {"images": "none", "masks": "none"},
+        "familiar_test_set": {"images": "none", "masks": "none"},
+        "target": {**model, "name": "target"},
+        "competitors": [{**model, "name": "rival"}],
+        "ratings": {"raters": [f"{campaign}-r1", f"{campaign}-r2", f"{campaign}-r3"]},
+        "masks": {"annotators": [f"{campaign}-a1"]},
+        "simulated_people": {
+            "truth": "truth", "out_of_domain": "ood.txt", "seed": SEED, "rater_bias": [0.0, 0.5, -0.5], "anchoring": 0.0,
+        },
+    }  # fmt: skip
+    path = tmp_path / "campaign.yaml"
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
+@pytest.fixture
+def config(config_file: Path) -> PeopleConfig:
+    return people_config(load_campaign(config_file))
 
 
 @pytest.fixture
@@ -104,17 +117,22 @@ def service(services: Settings) -> Iterator[LabelStudioService]:
         yield opened
 
 
-def _start(config: PeopleConfig, services: Settings, folder: Path, *extra: str) -> subprocess.Popen[str]:
-    path = folder / "people.json"
-    path.write_text(config.model_dump_json())
-    return subprocess.Popen(
-        [sys.executable, "-m", "infra.simulated_people", "--people-config", str(path), *extra],
+@contextmanager
+def _people(config_file: Path, services: Settings, *extra: str) -> Iterator[subprocess.Popen[str]]:
+    """The process, which also ends when a test fails while it runs."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "infra.simulated_people", str(config_file), *extra],
         cwd=CHECKOUT,
         env={"PATH": os.environ["PATH"], "MADLOOP_HOME": str(services.home), "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+    with process:
+        try:
+            yield process
+        finally:
+            process.terminate()
 
 
 def _pictures(services: Settings, campaign: str, tmp_path: Path, scenes: list[Scene]) -> Path:
@@ -180,13 +198,14 @@ def test_people_rate_and_paint_what_is_published_once_and_as_expected(
     services: Settings,
     service: LabelStudioService,
     config: PeopleConfig,
+    config_file: Path,
     scenes: list[Scene],
     tmp_path: Path,
 ) -> None:
     folder = _pictures(services, config.campaign, tmp_path, scenes)
     logins = ensure_logins(services, (*config.raters, *config.annotators))
     people = {n: service.ensure_person(n, x.password.get_secret_value()) for n, x in logins.items()}
-    with _start(config, services, tmp_path) as process:
+    with _people(config_file, services) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         screen = rating_screen(NAMED)
@@ -203,10 +222,16 @@ def test_people_rate_and_paint_what_is_published_once_and_as_expected(
             masks, [_task(config.campaign, scene, with_start=started[scene.key]) for scene in scenes]
         )
 
-        _until(lambda: all(service.progress(p).finished == 5 for p in (*projects.values(), masks)))
+        _until(
+            lambda: (
+                process.poll() is not None
+                or all(service.progress(p).finished == 5 for p in (*projects.values(), masks))
+            )
+        )
         time.sleep(2.5)  # two more looks round, in which nothing may be answered again
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=20) == 0
+        _, complaint = process.communicate(timeout=20)
+        assert (process.returncode, complaint) == (0, "")
 
     by_key = {scene.key: scene for scene in scenes}
     for rater, project_id in projects.items():
@@ -226,22 +251,21 @@ def test_people_rate_and_paint_what_is_published_once_and_as_expected(
 
 
 def test_a_second_process_for_the_same_campaign_is_refused(
-    services: Settings, config: PeopleConfig, tmp_path: Path
+    services: Settings, config_file: Path
 ) -> None:
-    with _start(config, services, tmp_path) as first:
+    with _people(config_file, services) as first:
         assert first.stdout is not None
         assert first.stdout.readline() == "ready\n"
-        with _start(config, services, tmp_path) as second:
+        with _people(config_file, services) as second:
             _, complaint = second.communicate(timeout=60)
         assert second.returncode == 2
         assert "one runs already" in complaint
-        first.terminate()
 
 
-def test_people_end_with_their_parent(services: Settings, config: PeopleConfig, tmp_path: Path) -> None:
+def test_people_end_with_their_parent(services: Settings, config_file: Path) -> None:
     with (
         subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as parent,
-        _start(config, services, tmp_path, "--parent", str(parent.pid)) as people,
+        _people(config_file, services, "--parent", str(parent.pid)) as people,
     ):
         assert people.stdout is not None
         assert people.stdout.readline() == "ready\n"
@@ -250,11 +274,11 @@ def test_people_end_with_their_parent(services: Settings, config: PeopleConfig, 
 
 
 def test_a_pool_without_its_truth_is_said_at_the_start(
-    services: Settings, config: PeopleConfig, tmp_path: Path
+    services: Settings, config_file: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "truth" / "scene2.png").unlink()
 
-    with _start(config, services, tmp_path) as people:
+    with _people(config_file, services) as people:
         output, complaint = people.communicate(timeout=60)
 
     assert people.returncode == 3

@@ -47,7 +47,9 @@ def draw_scene(rng: np.random.Generator, *, is_wild: bool) -> tuple[NDArray[np.u
         if label == 1:
             cv2.circle(shape, centre, reach, 1, -1)
         else:
-            cv2.rectangle(shape, (centre[0] - reach, centre[1] - reach), (centre[0] + reach, centre[1] + reach), 1, -1)
+            cv2.rectangle(
+                shape, (centre[0] - reach, centre[1] - reach), (centre[0] + reach, centre[1] + reach), 1, -1
+            )
         mask[shape > 0] = label
         tint = rng.uniform(-90, 90, 3) if is_wild else rng.uniform(-10, 10, 3)
         image[shape > 0] = np.array(COLOURS[label]) + tint
@@ -55,7 +57,9 @@ def draw_scene(rng: np.random.Generator, *, is_wild: bool) -> tuple[NDArray[np.u
     return np.clip(image, 0, 255).astype(np.uint8), mask
 
 
-def write_split(folder: Path, count: int, rng: np.random.Generator, *, is_wild: bool, masks: Path) -> list[TrainingSample]:
+def write_split(
+    folder: Path, count: int, rng: np.random.Generator, *, is_wild: bool, masks: Path
+) -> list[TrainingSample]:
     """Draw and write `count` scenes; returns them as samples."""
     samples = []
     for directory in (folder, masks):
@@ -74,11 +78,20 @@ def train_network(name: str, samples: list[TrainingSample], folder: Path) -> Non
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = smp.create_model(
-            architecture, encoder_name="timm-mobilenetv3_small_minimal_100", encoder_weights=None, classes=len(CLASSES)
+            architecture,
+            encoder_name="tu-mobilenetv3_small_050",
+            encoder_weights=None,
+            classes=len(CLASSES),
         )
     spec = SmpFolder(name=name, path=str(folder))
     settings = TrainingSettings(
-        learning_rate=0.05, epochs=6, batch_size=4, crop=(SIZE, SIZE), batch_norm="running", seed=seed, threads=1
+        learning_rate=0.05,
+        epochs=6,
+        batch_size=4,
+        crop=(SIZE, SIZE),
+        batch_norm="running",
+        seed=seed,
+        threads=1,
     )
     fine_tune(network, spec, samples, settings)
     save_version(network, folder)

@@ -1,0 +1,88 @@
+"""`madloop run` killed with SIGKILL at every stage boundary and at random moments, and started again."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from configs.settings import Settings
+from tests.lib.campaign_runs import (
+    CampaignRun,
+    finish,
+    people_at_work,
+    prepare_run,
+    twice_asked_or_answered,
+)
+from tests.lib.forked_runs import ForkedRuns, RunningCommand
+from tests.lib.tiny_campaign import TinyCampaign
+
+RANDOM_KILLS = 20
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(
+    tiny_campaign: TinyCampaign, services: Settings, forked_runs: ForkedRuns, tmp_path_factory: pytest.TempPathFactory
+) -> CampaignRun:
+    """The same campaign run to its end without a kill."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    run = prepare_run(tiny_campaign.config, "tiny-whole", services, folder)
+    with people_at_work(run, folder / "people.txt"):
+        finish(run, forked_runs)
+    return run
+
+
+def _assert_same(run: CampaignRun, reference: CampaignRun) -> None:
+    assert reference.digests() == run.digests()
+    assert [] == twice_asked_or_answered(run)
+
+
+@pytest.mark.services
+@pytest.mark.timeout(900)
+def test_a_run_killed_after_every_stage_ends_with_the_same_artefacts(
+    tiny_campaign: TinyCampaign, services: Settings, forked_runs: ForkedRuns, uninterrupted: CampaignRun, tmp_path: Path
+) -> None:
+    run = prepare_run(tiny_campaign.config, "tiny-stages", services, tmp_path)
+    seen: set[str] = set()
+
+    def kill_at_next_boundary(command: RunningCommand) -> int:
+        while not command.ended.is_set():
+            fresh = run.index_entries() - seen
+            if fresh:
+                seen.update(fresh)
+                return int(command.kill())
+            time.sleep(0.002)
+        return 0
+
+    with people_at_work(run, tmp_path / "people.txt"):
+        kills = finish(run, forked_runs, kill_at_next_boundary)
+    # The last entry of a round may be written too close to the end to still find something to kill.
+    assert kills >= len(seen) - 2
+    _assert_same(run, uninterrupted)
+
+
+@pytest.mark.services
+@pytest.mark.timeout(900)
+def test_a_run_killed_at_random_moments_ends_with_the_same_artefacts(
+    tiny_campaign: TinyCampaign, services: Settings, forked_runs: ForkedRuns, uninterrupted: CampaignRun, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(11)
+    kills, campaigns = 0, 0
+    while kills < RANDOM_KILLS:
+        campaigns += 1
+        run = prepare_run(tiny_campaign.config, f"tiny-random-{campaigns}", services, tmp_path)
+
+        def kill_later(command: RunningCommand, left: int = RANDOM_KILLS - kills) -> int:
+            if left <= kills_here[0]:
+                return 0
+            command.ended.wait(rng.uniform(0.2, 6.0))
+            killed = int(command.kill())
+            kills_here[0] += killed
+            return killed
+
+        kills_here = [0]
+        with people_at_work(run, tmp_path / "people.txt"):
+            kills += finish(run, forked_runs, kill_later)
+        _assert_same(run, uninterrupted)

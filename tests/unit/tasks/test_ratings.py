@@ -1,0 +1,117 @@
+"""Ratings: who is to rate what, which answers count, and what becomes of them."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tasks.core.records import ANSWERS
+from tasks.ratings import RatingNeed, answer_row, needs_of, rate, valid_answers
+from tasks.services.label_studio_answers import Answer
+from tasks.services.label_studio_screens import OUT_OF_DOMAIN
+
+AUTHOR = 7
+
+
+def label_studio_answer(choice: str | None = "4", **changes: Any) -> Answer:
+    """An answer of the rating screen as the server gives it."""
+    moment = datetime.datetime(2026, 1, 1, 10, tzinfo=datetime.UTC)
+    choices = [] if choice is None else [choice]
+    answer = Answer(
+        annotation_id=11,
+        task_id=5,
+        key="k",
+        data={"image_id": "a", "map_digest": "m"},
+        completed_by=AUTHOR,
+        updated_by=AUTHOR,
+        was_cancelled=False,
+        result=[{"from_name": "rating", "type": "choices", "value": {"choices": choices}}],
+        lead_time=12.5,
+        created_at=moment,
+        updated_at=moment,
+    )
+    return replace(answer, **changes)
+
+
+def log_row(score: int | None = 3, **changes: Any) -> dict[str, Any]:
+    """A row of the log."""
+    row = {
+        "image_id": "a", "map_digest": "m", "rater": "rater-1", "repeat": 0, "annotation_id": 1,
+        "score": score, "out_of_domain": False, "seconds": 1.0, "submitted_at": "2026-01-01", "state": "valid",
+    }  # fmt: skip
+    return row | changes
+
+
+def test_every_rater_is_to_rate_every_map_of_the_target() -> None:
+    maps = [
+        {"image_id": "a", "map_digest": "m", "role": "target"},
+        {"image_id": "b", "map_digest": "n", "role": "target"},
+        {"image_id": "a", "map_digest": "o", "role": "competitor"},
+    ]
+    needs = needs_of(["x", "y"], maps)
+    assert {(n.image_id, n.map_digest, n.rater) for n in needs} == {
+        (image, digest, rater) for image, digest in (("a", "m"), ("b", "n")) for rater in ("x", "y")
+    }
+    assert len({need.key for need in needs}) == 4
+    assert RatingNeed("a", "m", "x").key == needs[0].key, "the same need has the same key in every run"
+
+
+@pytest.mark.parametrize("score", [1, 2, 3, 4, 5])
+def test_a_score_becomes_a_valid_row(score: int) -> None:
+    row = answer_row(label_studio_answer(str(score)), "rater-1", AUTHOR)
+    assert (row["score"], row["out_of_domain"], row["state"]) == (score, False, "valid")
+    assert (row["image_id"], row["map_digest"], row["rater"]) == ("a", "m", "rater-1")
+    assert (row["seconds"], row["submitted_at"]) == (12.5, "2026-01-01T10:00:00+00:00")
+    assert row.keys() | {"campaign", "round"} == {column.name for column in ANSWERS.columns}
+
+
+def test_out_of_domain_is_valid_and_has_no_score() -> None:
+    row = answer_row(label_studio_answer(OUT_OF_DOMAIN), "rater-1", AUTHOR)
+    assert (row["score"], row["out_of_domain"], row["state"]) == (None, True, "valid")
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [
+        (label_studio_answer(was_cancelled=True), "skipped"),
+        (label_studio_answer(result=[]), "empty"),
+        (label_studio_answer(None), "one `rating` with one choice was required"),
+        (label_studio_answer("6"), "a choice of 1 to 5"),
+        (label_studio_answer(completed_by=99), "foreign: submitted by user 99"),
+        (label_studio_answer(completed_by=None), "foreign: submitted by user None"),
+    ],
+)
+def test_what_does_not_count_keeps_its_place_with_the_reason(answer: Answer, state: str) -> None:
+    row = answer_row(answer, "rater-1", AUTHOR)
+    assert row["state"].startswith(state)
+    assert valid_answers([row]) == {}
+
+
+def test_the_newest_answer_to_a_need_counts() -> None:
+    edited = [log_row(2, submitted_at="2026-01-01"), log_row(5, submitted_at="2026-01-02")]
+    asked_again = [*edited, log_row(1, annotation_id=9, submitted_at="2026-01-03")]
+    need = RatingNeed("a", "m", "rater-1")
+    assert valid_answers(edited[::-1])[need]["score"] == 5
+    assert valid_answers(asked_again[::-1])[need]["score"] == 1
+
+
+def test_an_answer_that_was_edited_into_nothing_no_longer_counts() -> None:
+    rows = [log_row(2), log_row(None, state="empty", submitted_at="2026-01-02")]
+    assert valid_answers(rows) == {}
+
+
+def test_answers_about_another_map_or_a_repeat_do_not_fill_a_need() -> None:
+    rows = [log_row(2, map_digest="older"), log_row(2, repeat=1, annotation_id=2)]
+    assert valid_answers(rows).keys() == {RatingNeed("a", "older", "rater-1")}
+
+
+def test_the_mean_opinion_score_is_the_mean_of_all_raters() -> None:
+    rows = [log_row(2, rater="y"), log_row(5, rater="x"), log_row(1, image_id="b", rater="x")]
+    rows.append(log_row(None, image_id="b", rater="y", out_of_domain=True))
+    first, second = rate(rows, "target")
+    assert (first["mean_opinion_score"], first["n_ratings"], first["scores"]) == (3.5, 2, [5, 2])
+    assert (second["mean_opinion_score"], second["out_of_domain"]) == (None, True)
+    assert {row["model_version"] for row in (first, second)} == {"target"}
