@@ -95,6 +95,10 @@ def _prefect(settings: Settings, port: int) -> tuple[list[str], dict[str, str]]:
         "PREFECT_API_URL": f"http://{LOOPBACK}:{port}/api",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        # One writer a second instead of one for each event: SQLite takes one at a time, and writers that met
+        # were seen to stand still until its busy timeout of 60 s.
+        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
+        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
         "DO_NOT_TRACK": "1",
     }
 
@@ -119,6 +123,8 @@ def _label_studio(settings: Settings, port: int) -> tuple[list[str], dict[str, s
     command = [str(executable), "start", "--no-browser", "--internal-host", LOOPBACK, "--port", str(port)]
     submit = {"annotation:submit": {"key": "enter", "mac": "enter", "description": "Submit the answer"}}
     return [*command, "--log-level", "WARNING"], {
+        "PYTHONPATH": str(Path(__file__).parent / "label_studio" / "server"),
+        "DJANGO_SETTINGS_MODULE": "madloop_label_studio",
         "LABEL_STUDIO_BASE_DATA_DIR": str(settings.services / "label_studio" / "data"),
         "LABEL_STUDIO_HOST": f"http://{LOOPBACK}:{port}",
         "LABEL_STUDIO_USERNAME": admin.email,

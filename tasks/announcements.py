@@ -62,6 +62,8 @@ def announce_candidates(round_: Round, pool: ArtifactRef, candidates: ArtifactRe
 @stage_task("announce links")
 def announce_links(round_: Round, settings: Settings, what: str, projects: dict[str, int]) -> None:
     """Where everybody finds their project; `what` is `ratings` or `masks`."""
+    if not projects:
+        return  # nothing was asked of anybody
     base = settings.require("label_studio")
     places = digest_of([base, projects])
     if _is_announced(round_, what, places):

@@ -46,6 +46,18 @@ def picture_folder(round_: Round, settings: Settings) -> PictureFolder:
     return folder
 
 
+def project_title(round_: Round, work: str, person: str) -> str:
+    """Title of a person's project of this round; `work` is "rating" or "masks"."""
+    return f"{round_.campaign.name} r{round_.number} {work} {person}"
+
+
+def find_project(service: LabelStudioService, round_: Round, work: str, person: str) -> OpenProject | None:
+    """A person's project of this round as `open_project` made it; None before that. Two small requests."""
+    project_id = service.find_project(project_title(round_, work, person))
+    user_id = service.find_person(person)
+    return None if project_id is None or user_id is None else OpenProject(project_id, user_id)
+
+
 def open_project(
     service: LabelStudioService, round_: Round, settings: Settings, person: str, screen: Screen
 ) -> OpenProject:
@@ -54,7 +66,7 @@ def open_project(
     account = service.ensure_person(person, login.password.get_secret_value())
     project_id = service.ensure_project(
         ProjectSpec(
-            title=f"{round_.campaign.name} r{round_.number} {screen.work} {person}",
+            title=project_title(round_, screen.work, person),
             label_config=screen.xml,
             description=screen.description,
             instruction=screen.instruction,

@@ -20,7 +20,7 @@ from tasks.core.records import DRAWINGS, FAILURES, IMAGES, MAPS, MASKS, TEST_SET
 from tasks.core.rle import BrushRegion, compose_mask, decode_brush, regions_of
 from tasks.errors import DataError, Waiting
 from tasks.label_map_files import MAPS_FILE, read_label_map
-from tasks.labelling import Screen, label_studio, open_project, picture_folder
+from tasks.labelling import Screen, find_project, label_studio, open_project, picture_folder
 from tasks.pictures import encode_mask_png
 from tasks.progress import progress
 from tasks.rounds import Round, remember
@@ -31,6 +31,7 @@ from tasks.services.label_studio_screens import dense_screen, local_file_url
 from tasks.stage import stage_task
 
 VERSION = 1
+MASK_WORK = "masks"
 INSTRUCTION = """<h3>Give every pixel its true class</h3>
 <p>Some images start from a proposal that is often wrong, others start empty. Do not erase: paint the right
 class over what is wrong. Leave only those pixels without a class that nobody could decide.</p>
@@ -97,7 +98,7 @@ def start_map(round_: Round, maps: ArtifactRef, need: MaskNeed) -> LabelMap | No
 
 def dense_project_screen(classes: Classes) -> Screen:
     """What annotators see."""
-    return Screen("masks", dense_screen(classes.legend), "Draw the true mask of every image.", INSTRUCTION)
+    return Screen(MASK_WORK, dense_screen(classes.legend), "Draw the true mask of every image.", INSTRUCTION)
 
 
 def _task(round_: Round, folder: PictureFolder, row: Row, need: MaskNeed, start: LabelMap | None) -> Task:
@@ -120,6 +121,8 @@ def request_masks(round_: Round, settings: Settings, sources: Sources) -> dict[s
     store = round_.open_store()
     drawn = valid_drawings(read_log(round_, DRAWINGS)).keys()
     missing = [need for need in round_needs(round_, sources) if (need.image_id, need.role) not in drawn]
+    if not missing:
+        return {}
     images = {row["image_id"]: row for row in store.rows(sources.pool, IMAGES)}
     folder = picture_folder(round_, settings)
     screen = dense_project_screen(round_.campaign.classes)
@@ -199,10 +202,11 @@ def poll_drawings(round_: Round, settings: Settings, sources: Sources) -> tuple[
     logged = {(r["annotation_id"], r["submitted_at"]) for r in read_log(round_, DRAWINGS)}
     rows: list[Row] = []
     projects = []
-    screen = dense_project_screen(round_.campaign.classes)
     with label_studio(settings) as service:
         for annotator in round_.campaign.masks.annotators:
-            project = open_project(service, round_, settings, annotator, screen)
+            project = find_project(service, round_, MASK_WORK, annotator)
+            if project is None:
+                continue  # nothing was asked of this annotator in this round
             projects.append(project.project_id)
             for answer in service.answers_since(project.project_id, None):
                 if (answer.annotation_id, answer.updated_at.isoformat()) in logged:

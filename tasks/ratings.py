@@ -15,7 +15,7 @@ from tasks.core.digests import digest_of
 from tasks.core.records import ANSWERS, IMAGES, MAPS, RATINGS
 from tasks.errors import Waiting
 from tasks.label_map_files import MAPS_FILE, read_label_map
-from tasks.labelling import Screen, label_studio, open_project, picture_folder
+from tasks.labelling import Screen, find_project, label_studio, open_project, picture_folder
 from tasks.progress import progress
 from tasks.rounds import Round, remember
 from tasks.services.label_studio_answers import Answer, NoRating, parse_rating
@@ -24,6 +24,7 @@ from tasks.services.label_studio_screens import local_file_url, rating_screen
 from tasks.stage import stage_task
 
 VERSION = 1
+RATING_WORK = "rating"
 INSTRUCTION = """<h3>How good is the predicted segmentation?</h3>
 <p>Left the image, in the middle the map of the model, right both together. Judge the whole map.</p>
 <p><b>1 bad</b> - most of it is wrong or missing &middot; <b>2 poor</b> - large errors &middot;
@@ -157,6 +158,8 @@ def request_ratings(
     answered = valid_answers(read_log(round_, ANSWERS)).keys()
     needs = needs_of(round_.campaign.ratings.raters, store.rows(maps, MAPS))
     missing = [need for need in needs if need not in answered]
+    if not missing:
+        return {}
     screen = rating_project_screen(round_.campaign.classes)
     projects = {}
     with (
@@ -175,10 +178,11 @@ def poll_ratings(round_: Round, settings: Settings) -> tuple[int, ...]:
     """Write new answers of all raters of this round to the log; returns the ids of their projects."""
     rows: list[Row] = []
     projects = []
-    screen = rating_project_screen(round_.campaign.classes)
     with label_studio(settings) as service:
         for rater in round_.campaign.ratings.raters:
-            project = open_project(service, round_, settings, rater, screen)
+            project = find_project(service, round_, RATING_WORK, rater)
+            if project is None:
+                continue  # nothing was asked of this rater in this round
             projects.append(project.project_id)
             answers = service.answers_since(project.project_id, None)
             rows += [answer_row(answer, rater, project.user_id) | round_.labels for answer in answers]

@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import segmentation_models_pytorch as smp
 import torch
@@ -24,6 +23,7 @@ from infra.digit_scenes.generator import CLASSES, MARKER
 from infra.digit_scenes.scenes import SCENE_PX
 from models.inference import forward_logits, set_threads
 from models.preprocess import read_image, read_mask, to_input
+from models.training import resample_mask
 from models.weights import write_atomically
 from models.zoo import save_version
 from tasks.errors import DataError
@@ -35,7 +35,6 @@ HALF = (0.5, 0.5, 0.5)  # mean and standard deviation that bring 0..1 to -1..1
 _BATCH = 8
 _PEAK_RATE = 4e-3
 _WEIGHT_DECAY = 1e-2
-_BACKGROUND_WEIGHT = 0.5  # background covers nine pixels of ten
 _SMALLEST_WINDOW_PX = 80  # mild augmentation: a window of at least this size, enlarged to the whole
 
 
@@ -152,7 +151,7 @@ def _load(folder: Path) -> _Scenes:
 
 
 def _train(design: Design, scenes: _Scenes, bar: tqdm[Any]) -> torch.nn.Module:
-    """The trained network of `design`: AdamW, one cycle of the rate, class-weighted cross-entropy."""
+    """The trained network of `design`: AdamW, one cycle of the rate, cross-entropy."""
     rng = np.random.default_rng(design.seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(design.seed)  # first weights and dropout
@@ -168,14 +167,12 @@ def _train(design: Design, scenes: _Scenes, bar: tqdm[Any]) -> torch.nn.Module:
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimiser, _PEAK_RATE, total_steps=design.epochs * n_batches, pct_start=0.2
         )
-        class_weights = torch.ones(CLASSES.count)
-        class_weights[0] = _BACKGROUND_WEIGHT
         network.train()
         for _ in range(design.epochs):
             order = rng.permutation(len(scenes.images))[: n_batches * _BATCH]
             for batch in order.reshape(n_batches, _BATCH):
                 inputs, masks = _batch(design, scenes, batch, rng)
-                loss = functional.cross_entropy(forward_logits(network, inputs), masks, weight=class_weights)
+                loss = functional.cross_entropy(forward_logits(network, inputs), masks)
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimiser.step()
@@ -196,6 +193,6 @@ def _batch(
         top, left = rng.integers(SCENE_PX - window + 1, size=2)
         rows, columns = slice(top, top + window), slice(left, left + window)
         inputs.append(to_input(scenes.images[index, rows, columns], spec)[0])
-        mask = cv2.resize(scenes.masks[index, rows, columns], size, interpolation=cv2.INTER_NEAREST_EXACT)
+        mask = resample_mask(scenes.masks[index, rows, columns], size, rng=rng)
         masks.append(torch.from_numpy(mask.astype(np.int64)))
     return torch.stack(inputs), torch.stack(masks)

@@ -85,6 +85,15 @@ class LabelStudioService:
         """
         return self._retried(f"let {name} log in", lambda: self._ensure_person(name, password))
 
+    def find_person(self, name: str) -> int | None:
+        """The user id of a person's account, None when there is none; a small request, no login."""
+        return self._retried(f"find {name}", lambda: self._user_id(f"{name}@{MAIL_DOMAIN}"))
+
+    def find_project(self, title: str) -> int | None:
+        """The id of the project with exactly this title, None when there is none; a small request."""
+        found = self._retried(f"find the project {title!r}", lambda: self._projects_titled(title))
+        return int(found[0].id) if found else None
+
     def ensure_project(self, spec: ProjectSpec) -> int:
         """The id of the project with this title; made, or brought to this screen and these texts. Idempotent.
 
@@ -218,7 +227,7 @@ class LabelStudioService:
             )
 
     def _publish(self, project_id: int, tasks: Sequence[Task], seen: list[set[str]]) -> int:
-        """Import what is missing, then remove younger twins; how many. `seen` gets the keys that were there."""
+        """Import what is missing, then remove younger twins; how many. `seen` gets the keys there were."""
         listed = self._listed(project_id)
         known = {task.key for task in listed}
         seen.append(known)

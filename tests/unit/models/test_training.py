@@ -19,6 +19,7 @@ from models.training import (
     _batches,
     _loss,
     fine_tune,
+    resample_mask,
 )
 from models.zoo import output_channels
 from tasks.errors import DataError
@@ -231,3 +232,14 @@ def test_what_cannot_be_trained_on_is_refused() -> None:
 
 def test_the_test_network_has_the_asked_channels() -> None:
     assert [output_channels(small_network(n)) for n in (1, 3)] == [1, 3]
+
+
+def test_resampled_masks_keep_borders_in_place_on_average_and_know_only_their_own_values() -> None:
+    rng = np.random.default_rng(0)
+    mask = np.zeros((40, 40), np.uint8)
+    mask[:, 13:] = 7
+    widths = [(resample_mask(mask, (20, 20), rng=rng) == 7).mean() * 40 for _ in range(400)]
+    assert np.mean(widths) == pytest.approx(27, abs=0.15)
+    assert set(np.unique(resample_mask(mask, (57, 11), rng=rng))) == {0, 7}
+    noise = rng.integers(0, 256, (31, 17), dtype=np.uint8)
+    assert noise.tolist() == resample_mask(noise, (31, 17), rng=rng).tolist()

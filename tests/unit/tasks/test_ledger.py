@@ -48,7 +48,9 @@ def test_the_ledger_names_every_role_with_the_version_it_was_mined_with(tmp_path
     first, second = round_of(tmp_path, 1), round_of(tmp_path, 2)
     _played(first, "ab", "a", "", "b")
     _played(second, "ac", "", "c", "")
-    roles = {(row["image_id"], row["role"]): (row["model_version"], row["round"]) for row in roles_until(second)}
+    roles = {
+        (row["image_id"], row["role"]): (row["model_version"], row["round"]) for row in roles_until(second)
+    }
     assert roles == {
         ("a", "candidate"): ("v0", 1),
         ("b", "candidate"): ("v0", 1),

@@ -68,7 +68,9 @@ def test_a_name_that_is_not_utf_8_is_rejected_and_shown_with_escapes(tmp_path: P
     write_file(tmp_path / "pool" / os.fsdecode(b"caf\xe9.png"), png(1))
     listing = _list(tmp_path)
     assert len(listing.images) == 1
-    assert _reasons(listing) == {r"caf\udce9.png": "the path is not UTF-8, so no record could name it; rename it"}
+    assert _reasons(listing) == {
+        r"caf\udce9.png": "the path is not UTF-8, so no record could name it; rename it"
+    }
     write_labelled(tmp_path / "training", "t", 2)
     write_labelled(tmp_path / "familiar", "f", 3)
     round_ = round_of(tmp_path)
@@ -96,7 +98,9 @@ def test_masks_that_do_not_fit_are_rejected(tmp_path: Path) -> None:
         }
     ]
     reasons = _reasons(listing)
-    assert f"must have its image's size {HEIGHT} x {WIDTH}, it is {HEIGHT} x {WIDTH - 1}" in reasons["small.png"]
+    assert (
+        f"must have its image's size {HEIGHT} x {WIDTH}, it is {HEIGHT} x {WIDTH - 1}" in reasons["small.png"]
+    )
     assert "7" in reasons["foreign.png"]
     assert "there is none" in reasons["missing.png"]
     assert "mask image was required" in reasons["broken.png"]
@@ -159,7 +163,8 @@ def test_metadata_that_is_not_as_required_is_refused(tmp_path: Path, content: by
 
 
 @pytest.mark.parametrize(
-    ("pattern", "group"), [(r"^drive\d+", "drive12"), (r"^drive(\d+)", "12"), (r"(x)|(7)$", None), ("y", None)]
+    ("pattern", "group"),
+    [(r"^drive\d+", "drive12"), (r"^drive(\d+)", "12"), (r"(x)|(7)$", None), ("y", None)],
 )
 def test_groups_come_from_a_pattern(pattern: str, group: str | None) -> None:
     source = ImageSource(images=Path("pool"), group_pattern=pattern)
@@ -170,7 +175,9 @@ def test_groups_come_from_a_pattern(pattern: str, group: str | None) -> None:
         assert group_of("drive12_007", source, {}) == group
 
 
-def test_the_snapshot_holds_every_file_once_and_leaves_labelled_images_out_of_the_pool(tmp_path: Path) -> None:
+def test_the_snapshot_holds_every_file_once_and_leaves_labelled_images_out_of_the_pool(
+    tmp_path: Path,
+) -> None:
     write_labelled(tmp_path / "training", "t", 1, np.full((HEIGHT, WIDTH), 1, np.uint8))
     write_labelled(tmp_path / "familiar", "f", 2)
     for seed in (1, 2, 3, 4):

@@ -14,7 +14,8 @@ from tasks.core.label_maps import map_digest
 from tasks.core.records import IMAGES, PREDICTIONS, REJECTS
 from tasks.label_map_files import MAPS_FILE, read_label_map
 from tasks.pool import list_images
-from tasks.predictions import PredictionCache, cached_predictions, predict_pool
+from tasks.prediction_cache import PredictionCache, cached_predictions, maps_of
+from tasks.predictions import VERSION, predict_pool
 from tasks.rounds import Round
 
 
@@ -32,7 +33,7 @@ class OwnPool:
 
     def n_shards(self) -> int:
         """Shards that the store has of the target."""
-        cache = PredictionCache.of(self.round_.campaign, self.round_.campaign.target)
+        cache = PredictionCache.of(self.round_.campaign, self.round_.campaign.target, VERSION)
         return len(self.round_.open_store().found_under(cache.stage))
 
 
@@ -64,7 +65,10 @@ def test_shards_of_any_size_give_the_same_predictions(tiny: Campaign, tmp_path: 
 def test_the_stored_map_is_the_one_its_row_tells_of(tiny: Campaign, tmp_path: Path) -> None:
     pool = own_pool(tiny, tmp_path, images=3, shard_size=2)
     store = pool.round_.open_store()
-    for row in store.rows(pool.predict(), PREDICTIONS):
+    predictions = pool.predict()
+    held = maps_of(store, predictions)
+    assert sorted(held) == [row["image_id"] for row in store.rows(predictions, PREDICTIONS)]
+    for row in held.values():
         stored = read_label_map(store.storage.local_path(f"{row['maps_folder']}/{MAPS_FILE}"), row)
         assert stored.shape == (row["height"], row["width"]) == (64, 64)
         assert map_digest(stored) == row["map_digest"]
@@ -115,8 +119,10 @@ def test_settings_that_may_change_a_pixel_have_a_cache_of_their_own(
     tiny: Campaign, section: dict[str, int]
 ) -> None:
     other = tiny.model_copy(update={"predictions": tiny.predictions.model_copy(update=section)})
-    assert PredictionCache.of(tiny, tiny.target) != PredictionCache.of(other, tiny.target)
-    assert PredictionCache.of(tiny, tiny.target) != PredictionCache.of(tiny, tiny.competitors[0])
+    assert PredictionCache.of(tiny, tiny.target, VERSION) != PredictionCache.of(other, tiny.target, VERSION)
+    assert PredictionCache.of(tiny, tiny.target, VERSION) != PredictionCache.of(
+        tiny, tiny.competitors[0], VERSION
+    )
 
 
 def test_two_runners_shards_of_the_same_image_count_once(tiny: Campaign, tmp_path: Path) -> None:
@@ -124,12 +130,23 @@ def test_two_runners_shards_of_the_same_image_count_once(tiny: Campaign, tmp_pat
     first = pool.predict()
     copy = own_pool(tiny, tmp_path / "other", images=3, shard_size=2)
     copy.predict()
-    stage = PredictionCache.of(tiny, tiny.target).stage
+    stage = PredictionCache.of(tiny, tiny.target, VERSION).stage
     theirs, ours = tmp_path / "other/store/artefacts" / stage, tmp_path / "store/artefacts" / stage
     shutil.copytree(theirs, ours, dirs_exist_ok=True)
     store = pool.round_.open_store()
-    predicted, _ = cached_predictions(store, PredictionCache.of(tiny, tiny.target))
+    predicted, _ = cached_predictions(store, PredictionCache.of(tiny, tiny.target, VERSION))
     assert pool.n_shards() == 3
     assert len(predicted) == 4
     assert pool.predict() == first
     assert len(store.rows(list_images.fn(pool.round_), IMAGES)) == 24 + 12 + 4
+
+
+def test_a_shard_that_was_removed_is_made_anew_and_its_maps_are_found(tiny: Campaign, tmp_path: Path) -> None:
+    pool = own_pool(tiny, tmp_path, images=4, shard_size=2)
+    store, predictions = pool.round_.open_store(), pool.predict()
+    shard = store.found_under(PredictionCache.of(tiny, tiny.target, VERSION).stage)[0]
+    shutil.rmtree((tmp_path / "store" / shard.folder).parent)
+    assert pool.predict() == predictions
+    for row in maps_of(store, predictions).values():
+        stored = read_label_map(store.storage.local_path(f"{row['maps_folder']}/{MAPS_FILE}"), row)
+        assert map_digest(stored) == row["map_digest"]

@@ -40,7 +40,8 @@ def log_row(score: int | None = 3, **changes: Any) -> dict[str, Any]:
     """A row of the log."""
     row = {
         "image_id": "a", "map_digest": "m", "rater": "rater-1", "repeat": 0, "annotation_id": 1,
-        "score": score, "out_of_domain": False, "seconds": 1.0, "submitted_at": "2026-01-01", "state": "valid",
+        "score": score, "out_of_domain": False, "seconds": 1.0, "submitted_at": "2026-01-01",
+        "state": "valid",
     }  # fmt: skip
     return row | changes
 

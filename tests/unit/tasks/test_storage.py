@@ -76,7 +76,12 @@ def test_unfinished_writes_are_not_listed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["../x", "a/../x", "/x", "a//b", "./a", "", "a/"])
 def test_names_that_could_leave_the_store_are_refused(tmp_path: Path, name: str) -> None:
     storage = LocalStorage(tmp_path / "store")
-    for call in (storage.get, storage.local_path, lambda n: storage.put(n, b""), lambda n: list(storage.names(n))):
+    for call in (
+        storage.get,
+        storage.local_path,
+        lambda n: storage.put(n, b""),
+        lambda n: list(storage.names(n)),
+    ):
         with pytest.raises(ValueError, match="`name` must be a relative name"):
             call(name)
     assert list(tmp_path.iterdir()) == []

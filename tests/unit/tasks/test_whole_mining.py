@@ -30,9 +30,7 @@ def mined(campaign: Campaign, store: Path, excluded: list[str]) -> tuple[Round, 
     pool = list_images.fn(round_)
     target = predict_pool.fn(round_, campaign.target, pool)
     discrepancies = {
-        spec.name: compute_discrepancies.fn(
-            round_, spec.name, target, predict_pool.fn(round_, spec, pool)
-        )
+        spec.name: compute_discrepancies.fn(round_, spec.name, target, predict_pool.fn(round_, spec, pool))
         for spec in campaign.competitors
     }
     return round_, choose_candidates.fn(round_, pool, discrepancies, excluded)

@@ -1,0 +1,159 @@
+"""What the report says in words: sizes, what was cut short and why, what it cost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from configs.schema import Campaign
+from tasks.report_findings import (
+    RoundRows,
+    cost_rows,
+    cost_table,
+    cut_short_tables,
+    headline,
+    selection_tables,
+    summary,
+)
+from tasks.score_tables import Scores
+from tests.lib.written_campaigns import campaign_of
+
+Row = dict[str, Any]
+
+
+def _answer(person: str, state: str = "valid", seconds: float | None = 30.0) -> Row:
+    return {"rater": person, "state": state, "seconds": seconds}
+
+
+def _drawing(person: str, state: str = "valid", seconds: float | None = 120.0) -> Row:
+    return {"annotator": person, "state": state, "seconds": seconds}
+
+
+ROUND = RoundRows(
+    number=1,
+    closing=False,
+    images=[{"dataset": name} for name in ("pool", "pool", "pool", "training")],
+    rejects=[{"stage": "pool", "item": "x.png", "reason": "damaged"}],
+    candidates=[
+        {"image_id": "a", "competitor": "rival", "side": "target"},
+        {"image_id": "a", "competitor": "rival", "side": "competitor"},
+        {"image_id": "b", "competitor": "rival", "side": "target"},
+    ],
+    order=[{"image_id": name} for name in "abcdefghi"],
+    windows=[
+        {"class_name": "disc", "low": 0.1, "high": 0.25, "n_masks": 9},
+        {"class_name": "square", "low": None, "high": None, "n_masks": 3},
+    ],
+    shortfalls=[{"competitor": "rival", "side": "target", "class_name": "disc", "wanted": 4, "got": 1}],
+    ratings=[
+        {"mean_opinion_score": 2.0, "n_ratings": 3, "out_of_domain": False},
+        {"mean_opinion_score": 3.0, "n_ratings": 3, "out_of_domain": False},
+        {"mean_opinion_score": None, "n_ratings": 1, "out_of_domain": True},
+    ],
+    test_set=[{"image_id": "b"}],
+    failures=[{"image_id": "a"}],
+    answers=[],
+    drawings=[],
+    trials=[],
+)
+
+
+@pytest.fixture
+def campaign(tmp_path: Path) -> Campaign:
+    """One competitor; T of at most 2 images, S of at most 1."""
+    return campaign_of(tmp_path, test_set={"size": 2}, failures={"size": 1})
+
+
+def test_the_headline_counts_what_the_round_made() -> None:
+    facts = {fact.label: (fact.value, fact.note) for fact in headline(ROUND)}
+    assert facts["|D| pool"][0] == "3"
+    assert facts["|M| candidates"] == ("9", "3 reasons")
+    assert facts["ratings"] == ("7", "1 image(s) out of domain")
+    assert facts["mean opinion score"][0] == "2.50"
+    assert facts["|S| failures"][0] == "1"
+    assert "|S| failures" not in {fact.label for fact in headline(replace(ROUND, closing=True))}
+    nobody = {fact.label: fact.value for fact in headline(replace(ROUND, ratings=[]))}
+    assert nobody["mean opinion score"] == "none"
+
+
+def test_reasons_are_counted_with_how_many_of_them_led_to_failures() -> None:
+    reasons, windows, short = selection_tables(ROUND)
+    assert reasons.rows == (("rival", "competitor", "1", "1"), ("rival", "target", "2", "1"))
+    assert windows.rows == (("disc", "0.1000", "0.2500", "9"), ("square", "none", "none", "3"))
+    assert short.rows == (("rival", "target", "disc", "4", "1"),)
+
+
+def test_a_set_smaller_than_asked_for_is_said_so_with_the_reason(campaign: Campaign) -> None:
+    (cut, rejects, aside) = cut_short_tables(campaign, ROUND)
+    assert [row[:3] for row in cut.rows] == [("T", "2", "1")]
+    assert "at most 4 images per main class" in cut.rows[0][3]
+    assert rejects.rows == (("pool", "x.png", "damaged"),)
+    assert aside.rows == ()
+    none = replace(ROUND, failures=[])
+    assert [row[:3] for row in cut_short_tables(campaign, none)[0].rows][1] == ("S", "1", "0")
+    assert len(cut_short_tables(campaign, replace(none, closing=True))[0].rows) == 1
+
+
+@pytest.mark.parametrize(
+    ("below", "reason"),
+    [
+        (2.5, "mean opinion score below 2.5 and at most 50% of what remains"),
+        (None, "at most 50% of what remains"),
+    ],
+)
+def test_the_bound_of_failures_is_named_only_where_there_is_one(
+    tmp_path: Path, below: float | None, reason: str
+) -> None:
+    campaign = campaign_of(tmp_path, failures={"size": 5, "failure_below": below}, test_set={"size": 1})
+    assert [row[3] for row in cut_short_tables(campaign, ROUND)[0].rows] == [reason]
+
+
+def test_answers_that_do_not_count_are_listed_by_person_and_reason(campaign: Campaign) -> None:
+    answers = [_answer("x", "skipped"), _answer("x", "skipped"), _answer("y"), _answer("y", "empty")]
+    rows = replace(ROUND, answers=answers, drawings=[_drawing("z", "malformed: size")])
+    assert cut_short_tables(campaign, rows)[2].rows == (
+        ("y", "empty", "1"),
+        ("z", "malformed: size", "1"),
+        ("x", "skipped", "2"),
+    )
+
+
+def test_costs_are_the_valid_answers_and_their_time_by_person() -> None:
+    rows = replace(
+        ROUND,
+        answers=[_answer("x"), _answer("x", seconds=None), _answer("x", "skipped"), _answer("y")],
+        drawings=[_drawing("x"), _drawing("z", "empty")],
+    )
+    costs = cost_rows(rows)
+    assert [(c["stage"], c["person"], c["n"], c["seconds"], c["money"]) for c in costs] == [
+        ("masks", "x", 1, 120.0, None),
+        ("ratings", "x", 2, 30.0, None),
+        ("ratings", "y", 1, 30.0, None),
+    ]
+    assert cost_table(costs).rows[0] == ("masks", "x", "1", "2.0")
+    assert cost_table([]).rows == ()
+
+
+def test_the_summary_says_how_the_scores_changed(campaign: Campaign) -> None:
+    facts = {"metric": "iou", "class_name": "mean", "n_images": 3}
+    scores = Scores(
+        [
+            facts | {"model_version": model, "test_set": test_set, "part": part, "value": value}
+            for model, test_set, part, value in (
+                ("target", "T(0)", "reporting", 0.8),
+                ("target-v1", "T(0)", "reporting", 0.79),
+                ("target", "T(1)", "all", 0.2),
+                ("target-v1", "T(1)", "all", 0.45),
+            )
+        ]
+    )
+    sentences = summary(campaign, ROUND, scores, 2)
+    assert "1 competitors and target disagreed most on 9 of 3 pool images" in sentences[0]
+    assert "1 failures and 1 test images" in sentences[1]
+    assert "from 0.800 (target) to 0.790 (target-v1): -0.010" in sentences[2]
+    assert "mined test set T(1), mIoU went from 0.200 (target) to 0.450 (target-v1): +0.250" in sentences[3]
+    closing = summary(campaign, replace(ROUND, closing=True), scores, 1)
+    assert len(closing) == 2, "one version alone has not changed"
