@@ -15,6 +15,7 @@ from tasks.errors import ConfigError
 
 HOME = "$MADLOOP_HOME"
 
+
 def load_campaign(path: Path) -> Campaign:
     """The campaign that a YAML file describes.
 

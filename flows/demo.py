@@ -32,7 +32,7 @@ def run_demo(rounds: int | None) -> None:
 
 
 def prepare_demo(settings: Settings) -> None:
-    """The data set `digit scenes`, its truth beside it, and its trained networks; what is there is left alone."""
+    """The data set `digit scenes`, its truth, and its trained networks; what is there is left alone."""
     data = settings.home / "demo"
     if not generate(data, settings.home / "demo-truth", SceneSettings(), progress=True):
         click.echo(f"The digit scenes are in {data} already.")

@@ -96,7 +96,7 @@ def announce_results(round_: Round, scores: ArtifactRef, run_url: str, versions:
 
 
 def _is_announced(round_: Round, what: str, content: str) -> bool:
-    """Whether this content is in the UI already: a campaign that is looked at every few minutes says it once."""
+    """Whether this content is in the UI already: a campaign looked at every few minutes says it once."""
     return round_.open_store().storage.get(_announcement(round_, what)) == content.encode()
 
 

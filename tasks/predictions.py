@@ -111,7 +111,8 @@ def predict_pool(round_: Round, spec: ModelSpec, pool: ArtifactRef) -> ArtifactR
         held, rejected = cached_predictions(store, cache)
         # Where a map lies is asked of the cache again whenever it is read: a shard may have been made anew.
         nowhere = {"maps_folder": None, "offset": None, "size_bytes": None}
-        draft.write_table(PREDICTIONS, [row | nowhere for image_id, row in held.items() if image_id in wanted])
+        rows = [row | nowhere for image_id, row in held.items() if image_id in wanted]
+        draft.write_table(PREDICTIONS, rows)
         failed = {row["item"]: row for row in rejected if _place(row["item"], row["uri"]) in places}
         draft.write_table(REJECTS, [row for image_id, row in failed.items() if image_id not in held])
 

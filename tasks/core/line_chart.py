@@ -79,7 +79,10 @@ def round_marks(low: float, high: float, count: int = 5) -> tuple[float, ...]:
     >>> round_marks(0, 0.83)
     (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
     """
-    span = (high - low) or abs(high) or 1.0
+    largest = max(abs(low), abs(high))
+    # What twelve digits cannot tell apart is one value, and what a float can hardly hold is zero.
+    span = high - low if high - low > 1e-9 * largest else largest
+    span = span if span > 1e-300 else 1.0
     power = 10.0 ** math.floor(math.log10(span / count))
     step = next(power * factor for factor in (1, 2, 5, 10, 20) if span / (power * factor) <= count)
     first, last = math.floor(low / step), math.ceil(high / step)

@@ -24,7 +24,10 @@ RANDOM_KILLS = 20
 
 @pytest.fixture(scope="module")
 def uninterrupted(
-    tiny_campaign: TinyCampaign, services: Settings, forked_runs: ForkedRuns, tmp_path_factory: pytest.TempPathFactory
+    tiny_campaign: TinyCampaign,
+    services: Settings,
+    forked_runs: ForkedRuns,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> CampaignRun:
     """The same campaign run to its end without a kill."""
     folder = tmp_path_factory.mktemp("uninterrupted")
@@ -36,13 +39,17 @@ def uninterrupted(
 
 def _assert_same(run: CampaignRun, reference: CampaignRun) -> None:
     assert reference.digests() == run.digests()
-    assert [] == twice_asked_or_answered(run)
+    assert twice_asked_or_answered(run) == []
 
 
 @pytest.mark.services
 @pytest.mark.timeout(900)
 def test_a_run_killed_after_every_stage_ends_with_the_same_artefacts(
-    tiny_campaign: TinyCampaign, services: Settings, forked_runs: ForkedRuns, uninterrupted: CampaignRun, tmp_path: Path
+    tiny_campaign: TinyCampaign,
+    services: Settings,
+    forked_runs: ForkedRuns,
+    uninterrupted: CampaignRun,
+    tmp_path: Path,
 ) -> None:
     run = prepare_run(tiny_campaign.config, "tiny-stages", services, tmp_path)
     seen: set[str] = set()
@@ -66,7 +73,11 @@ def test_a_run_killed_after_every_stage_ends_with_the_same_artefacts(
 @pytest.mark.services
 @pytest.mark.timeout(900)
 def test_a_run_killed_at_random_moments_ends_with_the_same_artefacts(
-    tiny_campaign: TinyCampaign, services: Settings, forked_runs: ForkedRuns, uninterrupted: CampaignRun, tmp_path: Path
+    tiny_campaign: TinyCampaign,
+    services: Settings,
+    forked_runs: ForkedRuns,
+    uninterrupted: CampaignRun,
+    tmp_path: Path,
 ) -> None:
     rng = np.random.default_rng(11)
     kills, campaigns = 0, 0
@@ -74,7 +85,11 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_artefacts(
         campaigns += 1
         run = prepare_run(tiny_campaign.config, f"tiny-random-{campaigns}", services, tmp_path)
 
-        def kill_later(command: RunningCommand, left: int = RANDOM_KILLS - kills) -> int:
+        kills_here = [0]
+
+        def kill_later(
+            command: RunningCommand, left: int = RANDOM_KILLS - kills, kills_here: list[int] = kills_here
+        ) -> int:
             if left <= kills_here[0]:
                 return 0
             command.ended.wait(rng.uniform(0.2, 6.0))
@@ -82,7 +97,6 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_artefacts(
             kills_here[0] += killed
             return killed
 
-        kills_here = [0]
         with people_at_work(run, tmp_path / "people.txt"):
             kills += finish(run, forked_runs, kill_later)
         _assert_same(run, uninterrupted)

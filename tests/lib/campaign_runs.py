@@ -60,7 +60,9 @@ def prepare_run(config: Path, name: str, settings: Settings, folder: Path) -> Ca
     own.write_text(yaml.safe_dump({**values, "name": name}), encoding="utf-8")
     store = folder / name / "store"
     store.mkdir(parents=True)
-    return CampaignRun(name, own, settings.model_copy(update={"store_folder": store}), folder / name / "log.txt")
+    return CampaignRun(
+        name, own, settings.model_copy(update={"store_folder": store}), folder / name / "log.txt"
+    )
 
 
 @contextmanager
@@ -69,7 +71,9 @@ def people_at_work(run: CampaignRun, log: Path) -> Iterator[subprocess.Popen[byt
     command = [sys.executable, "-m", "infra.simulated_people", str(run.config)]
     with log.open("ab") as errors:
         environment = {"MADLOOP_HOME": str(run.settings.home), "PATH": "/usr/bin:/bin"}
-        process = subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=errors, env=environment)
+        process = subprocess.Popen(
+            command, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=errors, env=environment
+        )
     try:
         assert process.stdout is not None
         if process.stdout.readline() != b"ready\n":
@@ -82,7 +86,9 @@ def people_at_work(run: CampaignRun, log: Path) -> Iterator[subprocess.Popen[byt
         process.stdout.close()
 
 
-def finish(run: CampaignRun, runs: ForkedRuns, interfere: Callable[[RunningCommand], int] = lambda command: 0) -> int:
+def finish(
+    run: CampaignRun, runs: ForkedRuns, interfere: Callable[[RunningCommand], int] = lambda command: 0
+) -> int:
     """Run the campaign again and again until it has ended; returns how often `interfere` killed it.
 
     Raises:
@@ -106,10 +112,12 @@ def twice_asked_or_answered(run: CampaignRun) -> list[str]:
     """Whatever exists twice that must exist once: tasks of one key, answers of one person to one question."""
     campaign = load_campaign_by_name(ArtifactStore.at(run.settings.store), run.name)
     first = Round(campaign, 1, run.settings.store)
+    answers, drawings = (
+        [row for row in read_log(first, record) if row["state"] == VALID] for record in (ANSWERS, DRAWINGS)
+    )
     questions = Counter(
-        ("rating", r["image_id"], r["map_digest"], r["rater"], r["repeat"])
-        for r in read_log(first, ANSWERS) if r["state"] == VALID
-    ) + Counter(("mask", r["image_id"], r["role"]) for r in read_log(first, DRAWINGS) if r["state"] == VALID)  # fmt: skip
+        ("rating", r["image_id"], r["map_digest"], r["rater"], r["repeat"]) for r in answers
+    ) + Counter(("mask", r["image_id"], r["role"]) for r in drawings)
     doubled = [f"{question} was answered {n} times" for question, n in questions.items() if n > 1]
     keys: Counter[str] = Counter()
     for task in tasks_in_label_studio(run):
@@ -125,7 +133,8 @@ def tasks_in_label_studio(run: CampaignRun) -> list[dict[str, Any]]:
     headers = {"Authorization": f"Token {access.token.get_secret_value()}"}
     tasks: list[dict[str, Any]] = []
     with httpx.Client(base_url=access.url, headers=headers, timeout=60) as client:
-        projects = client.get("/api/projects", params={"page_size": 1000}).raise_for_status().json()["results"]
+        answer = client.get("/api/projects", params={"page_size": 1000}).raise_for_status()
+        projects = answer.json()["results"]
         for project in projects:
             if project["title"].startswith(f"{run.name} r"):
                 query = {"project": project["id"], "page_size": 5000, "fields": "all", "resolve_uri": False}

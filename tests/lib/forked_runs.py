@@ -1,10 +1,10 @@
-"""`madloop` commands as processes of their own that start at once: forked from one that has imported everything.
+"""`madloop` commands as processes that start at once: forked from one that has imported everything.
 
     python -m tests.lib.forked_runs
 
-reads one JSON object a line on standard input, {"arguments": [...], "environment": {...}, "log": "..."}, forks a
-child that runs `madloop` with these arguments, and prints {"pid": ...} and then {"pid": ..., "exit": ...}. The
-child is a real process: it can be killed at any moment without a word to anybody.
+reads one JSON object a line on standard input, {"arguments": [...], "environment": {...}, "log": "..."},
+forks a child that runs `madloop` with these arguments, and prints {"pid": ...} and then {"pid": ...,
+"exit": ...}. The child is a real process: it can be killed at any moment without a word to anybody.
 """
 
 from __future__ import annotations

@@ -29,6 +29,8 @@ def test_round_marks_enclose_the_range_at_equal_distances(low: float, span: floa
         (0.0, 0.83, (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)),
         (1.0, 80.0, (0.0, 20.0, 40.0, 60.0, 80.0)),
         (0.0, 0.0, (0.0, 0.2)),
+        (0.0, 5e-324, (0.0, 0.2)),
+        (1e6, 1e6 + 1e-9, (1e6, 1.5e6)),
     ],
 )
 def test_round_marks_of_known_ranges(low: float, high: float, expected: tuple[float, ...]) -> None:

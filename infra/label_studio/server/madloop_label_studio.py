@@ -10,6 +10,7 @@ at their beginning, nobody is refused: writers queue. In WAL mode readers need n
 
 # mypy: ignore-errors
 # ruff: noqa: F403, F405
+from core.settings.base import *  # looked up by the next line while this module is still being read
 from label_studio.core.settings.label_studio import *
 
 DATABASES["default"]["OPTIONS"] = {

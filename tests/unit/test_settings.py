@@ -1,0 +1,109 @@
+"""Where endpoints and secrets come from."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from configs.settings import (
+    CHECKOUT,
+    Endpoints,
+    Settings,
+    ensure_logins,
+    load_settings,
+    read_endpoints,
+    read_logins,
+    write_endpoints,
+)
+from tasks.errors import ConfigError
+
+LOCAL = Endpoints(
+    prefect_api_url="http://127.0.0.1:4200/api",
+    mlflow_uri="http://127.0.0.1:5000",
+    label_studio_url="http://127.0.0.1:8080",
+    label_studio_token=SecretStr("local-token"),
+)
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    """Variables of a home where services were started."""
+    environ = {"MADLOOP_HOME": str(tmp_path)}
+    write_endpoints(load_settings(environ).endpoints_file, LOCAL)
+    return environ
+
+
+def test_without_anything_the_home_is_below_the_checkout_and_nothing_is_known() -> None:
+    settings = load_settings({})
+
+    assert settings.home == CHECKOUT / ".madloop"
+    assert (settings.store, settings.services) == (settings.home / "store", settings.home / "services")
+
+
+def test_what_services_up_wrote_is_read_back(environ: dict[str, str]) -> None:
+    settings = load_settings(environ)
+
+    assert read_endpoints(settings.endpoints_file) == LOCAL
+    assert settings.require("prefect") == LOCAL.prefect_api_url
+    assert settings.require_label_studio().token.get_secret_value() == "local-token"
+
+
+def test_the_environment_wins(environ: dict[str, str]) -> None:
+    settings = load_settings({**environ, "MADLOOP_MLFLOW_URI": "https://mlflow.example.org/"})
+
+    assert settings.mlflow_uri == "https://mlflow.example.org"
+    assert settings.prefect_api_url == LOCAL.prefect_api_url
+
+
+def test_the_local_token_is_never_shown_to_another_server(environ: dict[str, str]) -> None:
+    settings = load_settings({**environ, "MADLOOP_LABEL_STUDIO_URL": "https://labels.example.org"})
+
+    assert settings.label_studio_token is None
+    with pytest.raises(ConfigError, match="MADLOOP_LABEL_STUDIO_TOKEN"):
+        settings.require_label_studio()
+
+
+def test_what_is_not_known_is_reported_with_the_way_out(tmp_path: Path) -> None:
+    settings = load_settings({"MADLOOP_HOME": str(tmp_path)})
+
+    with pytest.raises(
+        ConfigError, match=r"Label Studio was required.*madloop services up.*MADLOOP_LABEL_STUDIO_URL"
+    ):
+        settings.require("label_studio")
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"prefect_api_url": 3}', '{"something": "else"}'])
+def test_a_damaged_file_is_reported_by_name(tmp_path: Path, content: str) -> None:
+    (tmp_path / "services").mkdir()
+    (tmp_path / "services" / "services.json").write_text(content)
+
+    with pytest.raises(ConfigError, match=r"services\.json"):
+        load_settings({"MADLOOP_HOME": str(tmp_path)})
+
+
+def test_a_damaged_file_does_not_show_its_secret(tmp_path: Path) -> None:
+    (tmp_path / "services").mkdir()
+    (tmp_path / "services" / "services.json").write_text('{"label_studio_token": ["hush-hush"]}')
+
+    with pytest.raises(ConfigError) as caught:
+        load_settings({"MADLOOP_HOME": str(tmp_path)})
+
+    assert "hush" not in str(caught.value)
+
+
+def test_logins_are_made_once_and_kept_private(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+
+    first = ensure_logins(settings, ["rater-1", "rater-2", "rater-1"])
+    second = ensure_logins(settings, ["rater-2", "annotator-1"])
+
+    assert list(first) == ["rater-1", "rater-2"]
+    assert second["rater-2"] == first["rater-2"]
+    assert sorted(read_logins(settings)) == ["annotator-1", "rater-1", "rater-2"]
+    assert stat.S_IMODE(settings.people_file.stat().st_mode) == 0o600
+    secret = first["rater-1"].password.get_secret_value()
+    assert len(secret) >= 8
+    assert secret not in repr(first)
