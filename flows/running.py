@@ -29,6 +29,8 @@ def prepare_environment(settings: Settings) -> None:
             "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "ERROR",
             "PREFECT_CLI_PROMPT": "false",
             "DO_NOT_TRACK": "1",
+            # Threads that wait sleep instead of spinning: on a shared machine spinning starves the others.
+            "OMP_WAIT_POLICY": "PASSIVE",
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
             "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",

@@ -285,7 +285,7 @@ def _crop(sample: TrainingSample, index: int, run: _Run, rng: np.random.Generato
 
 
 def resample_mask(mask: LabelMap, size: tuple[int, int], *, rng: np.random.Generator) -> LabelMap:
-    """`mask` (H, W) at `size` (height, width) in pixels: each pixel one of those it covers, at a random phase.
+    """`mask` (H, W) at `size` (height, width) in pixels: each pixel one that it covers, at a random phase.
 
     A fixed phase, as nearest-neighbour resizing has, moves every border by up to half a pixel of the mask
     the same way (by exactly that at 2:1), and a network trained on it learns the shift. At its own size a

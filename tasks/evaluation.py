@@ -14,8 +14,7 @@ from tasks.artifacts import ArtifactRef, Draft, StageKey
 from tasks.confusions import confusions_of, counts_of
 from tasks.core.records import SCORES
 from tasks.core.scores import set_iou
-from tasks.core.splits import split_by_group
-from tasks.labelled_sets import LabelledSet, finished_set, given_set
+from tasks.labelled_sets import LabelledSet, finished_set, given_set, split_of
 from tasks.rounds import Round, remember
 from tasks.stage import stage_task
 
@@ -48,11 +47,7 @@ def parts_of(round_: Round, labelled: LabelledSet) -> dict[str, Collection[str] 
     """Parts a set is judged in: T(0) has a tuning and a reporting half, every set has `all`."""
     if labelled.name != "T(0)":
         return {"all": None}
-    split = split_by_group(
-        {image.image_id: image.group for image in labelled.images},
-        tuning_share=round_.campaign.evaluation.tuning_share,
-        seed=round_.campaign.seed,
-    )
+    split = split_of(round_, labelled)
     return {"all": None, "tuning": frozenset(split.tuning), "reporting": frozenset(split.reporting)}
 
 

@@ -18,9 +18,8 @@ from tasks.confusions import confusions_of, counts_of
 from tasks.core.digests import digest_of
 from tasks.core.records import EPOCHS, TRIALS
 from tasks.core.scores import set_iou
-from tasks.core.splits import split_by_group
 from tasks.errors import DataError
-from tasks.labelled_sets import LabelledImage, LabelledSet, TrainingImages, finished_set, given_set
+from tasks.labelled_sets import LabelledImage, LabelledSet, TrainingImages, finished_set, given_set, split_of
 from tasks.progress import progress
 from tasks.rounds import Round, remember
 from tasks.stage import stage_task
@@ -179,16 +178,6 @@ def trial_spec(round_: Round, base: ModelSpec, trial: ArtifactRef, name: str) ->
     return version_spec(base, folder, name)
 
 
-def tuning_images(round_: Round, familiar: LabelledSet) -> frozenset[str]:
-    """Images of T(0) that may choose the learning rate."""
-    split = split_by_group(
-        {image.image_id: image.group for image in familiar.images},
-        tuning_share=round_.campaign.evaluation.tuning_share,
-        seed=round_.campaign.seed,
-    )
-    return frozenset(split.tuning)
-
-
 @stage_task("choose version")
 def choose_version(
     round_: Round, base: ModelSpec, pool: ArtifactRef, trials: dict[float, ArtifactRef | None]
@@ -205,7 +194,7 @@ def choose_version(
             f"Every learning rate of {sorted(trials)} diverged in round {round_.number}; try smaller ones."
         )
     familiar = given_set(round_, pool, "familiar", "T(0)")
-    tuning = tuning_images(round_, familiar)
+    tuning = frozenset(split_of(round_, familiar).tuning)
     key = StageKey(
         "versions",
         VERSION,
@@ -228,7 +217,8 @@ def choose_version(
                     "final_loss": store.rows(ref, EPOCHS)[-1]["loss"],
                 }
             )
-        best = max(rows, key=lambda row: (row["tuning_miou"], -row["learning_rate"]))
+        # An undefined mIoU is no reason to choose a trial.
+        best = max(rows, key=lambda row: (np.nan_to_num(row["tuning_miou"], nan=-1.0), -row["learning_rate"]))
         rows += [{"learning_rate": rate} for rate in trials if rate not in finished]
         draft.write_table(TRIALS, [row | {"chosen": row is best} | round_.labels for row in rows])
         for name in NETWORK_FILES:

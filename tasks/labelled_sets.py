@@ -16,6 +16,8 @@ from tasks.artifacts import ArtifactRef
 from tasks.core.digests import digest_of
 from tasks.core.label_maps import LabelMap
 from tasks.core.records import IMAGES, MASKS
+from tasks.core.splits import Split, split_by_group
+from tasks.errors import DataError
 from tasks.image_files import read_verified
 from tasks.rounds import Round
 
@@ -112,3 +114,22 @@ def finished_set(round_: Round, pool: ArtifactRef, masks: ArtifactRef, name: str
         for row in store.rows(masks, MASKS)
     ]
     return LabelledSet(name, tuple(sorted(drawn, key=lambda image: image.image_id)))
+
+
+def split_of(round_: Round, labelled: LabelledSet) -> Split:
+    """T(0) in its tuning part, which chooses the learning rate, and its reporting part.
+
+    Raises:
+        DataError: the set has fewer than two usable images.
+    """
+    if len(labelled.images) < 2:
+        raise DataError(
+            f"{labelled.name} must have at least two usable images to be split, it has "
+            f"{len(labelled.images)}; "
+            "see the rejects of the stage `pool`."
+        )
+    return split_by_group(
+        {image.image_id: image.group for image in labelled.images},
+        tuning_share=round_.campaign.evaluation.tuning_share,
+        seed=round_.campaign.seed,
+    )

@@ -23,7 +23,7 @@ _DEFAULTS = SceneSettings()
 @click.option("--pool", default=_DEFAULTS.pool, show_default=True, help="Scenes of the pool.")
 @click.option("--held-out", default=_DEFAULTS.held_out, show_default=True, help="Scenes of W.")
 @click.option("--networks/--no-networks", default=True, help="Whether to train target and competitors, too.")
-@click.option("--threads", default=2, show_default=True, help="CPU threads of the training.")
+@click.option("--workers", default=2, show_default=True, help="Networks trained at a time.")
 def main(
     *,
     output: Path,
@@ -34,7 +34,7 @@ def main(
     pool: int,
     held_out: int,
     networks: bool,
-    threads: int,
+    workers: int,
 ) -> None:
     """Write `digit scenes` to OUTPUT, its truth beside it, and its trained networks to OUTPUT/models.
 
@@ -46,7 +46,7 @@ def main(
         _say("scenes", output, written=generate(output, truth, settings, progress=True))
         if networks:
             folder = output / "models"
-            _say("networks", folder, written=train_networks(output, folder, threads=threads, progress=True))
+            _say("networks", folder, written=train_networks(output, folder, workers=workers, progress=True))
     except TroubleshootError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(error.exit_code)

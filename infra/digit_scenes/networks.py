@@ -6,6 +6,8 @@ They see only S(0), the clean scenes: each is good on T(0) and fails on much of 
 from __future__ import annotations
 
 import json
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -97,13 +99,13 @@ class _Scenes:
     masks: NDArray[np.uint8]
 
 
-def train_networks(data: Path, output: Path, *, threads: int = 2, progress: bool = False) -> bool:
+def train_networks(data: Path, output: Path, *, workers: int = 2, progress: bool = False) -> bool:
     """Whether the networks were trained now; False if they were already there.
 
     Args:
         data: the OUTPUT folder of `generator.generate`; only its training part is read.
         output: gets one folder per design, in smp's `from_pretrained` format.
-        threads: CPU threads; another number may give other bits.
+        workers: networks trained at a time, each on one thread, so that their number changes no bit.
         progress: whether to show a progress bar.
 
     Raises:
@@ -115,22 +117,30 @@ def train_networks(data: Path, output: Path, *, threads: int = 2, progress: bool
         "version": NETWORKS_VERSION,
         "data": json.loads((data / MARKER).read_text(encoding="utf-8")),
         "designs": [asdict(design) for design in DESIGNS],
-        "threads": threads,
     }
     if _is_complete(output / NETWORKS_MARKER, marker):
         return False
-    scenes = _load(data / "training")
-    threads_before = torch.get_num_threads()
-    set_threads(threads)
-    try:
-        with tqdm(total=sum(d.epochs for d in DESIGNS), unit="epoch", disable=not progress) as bar:
-            for design in DESIGNS:
-                bar.set_description(design.name)
-                save_version(_train(design, scenes, bar), output / design.name)
-    finally:
-        set_threads(threads_before)
+    # Single-threaded processes beside each other: layers this small lose more by sharing than they gain.
+    # Spawned, because a fork of a process that has used torch's threads may hang.
+    context = multiprocessing.get_context("spawn")
+    with (
+        ProcessPoolExecutor(workers, mp_context=context) as executor,
+        tqdm(
+            total=sum(d.epochs for d in DESIGNS), unit="epoch", desc="networks", disable=not progress
+        ) as bar,
+    ):
+        running = {executor.submit(_train_and_save, d, data, output / d.name): d for d in DESIGNS}
+        for done in as_completed(running):
+            done.result()
+            bar.update(running[done].epochs)
     write_atomically(output / NETWORKS_MARKER, json.dumps(marker, sort_keys=True, indent=2).encode())
     return True
+
+
+def _train_and_save(design: Design, data: Path, folder: Path) -> None:
+    """Train one network in this process, on one thread, and write it to `folder`."""
+    set_threads(1)
+    save_version(_train(design, _load(data / "training")), folder)
 
 
 def _is_complete(path: Path, marker: dict[str, Any]) -> bool:
@@ -138,7 +148,7 @@ def _is_complete(path: Path, marker: dict[str, Any]) -> bool:
         return False
     if json.loads(path.read_text(encoding="utf-8")) != marker:
         raise DataError(
-            f"{path.parent} holds networks of other data, designs or threads than asked for. Remove the "
+            f"{path.parent} holds networks of other data or designs than asked for. Remove the "
             f"folder, or give another one."
         )
     return True
@@ -150,7 +160,7 @@ def _load(folder: Path) -> _Scenes:
     return _Scenes(np.stack([read_image(path) for path in paths]), np.stack(masks))
 
 
-def _train(design: Design, scenes: _Scenes, bar: tqdm[Any]) -> torch.nn.Module:
+def _train(design: Design, scenes: _Scenes) -> torch.nn.Module:
     """The trained network of `design`: AdamW, one cycle of the rate, cross-entropy."""
     rng = np.random.default_rng(design.seed)
     with torch.random.fork_rng(devices=[]):
@@ -177,7 +187,6 @@ def _train(design: Design, scenes: _Scenes, bar: tqdm[Any]) -> torch.nn.Module:
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimiser.step()
                 schedule.step()
-            bar.update()
     return network.eval()
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import sqlite3
 import stat
 from pathlib import Path
 
@@ -51,6 +53,13 @@ def test_status_names_the_running_processes(services: Settings) -> None:
         services.mlflow_uri,
         services.label_studio_url,
     ]
+
+
+def test_label_studio_runs_with_the_sqlite_that_waits(services: Settings) -> None:
+    """Otherwise a lock makes it repeat requests, which loses pre-annotations and doubles answers."""
+    database = services.services / "label_studio" / "data" / "label_studio.sqlite3"
+    with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 def test_secrets_are_for_the_owner_only(services: Settings) -> None:
