@@ -7,6 +7,7 @@ import os
 import signal
 import sqlite3
 import stat
+import time
 from pathlib import Path
 
 import httpx
@@ -86,6 +87,8 @@ def test_up_starts_a_killed_service_again_at_its_port_and_leaves_the_others(serv
     before = {name: _record(services, name) for name in NAMES}
     for member in before["mlflow"].members():
         os.kill(member.pid, signal.SIGKILL)
+    while before["mlflow"].members():  # the kernel takes a moment
+        time.sleep(0.05)
 
     assert services_status(services)[1].state == "down"
     services_up(services, on_event=lambda _: None, parent_pid=os.getpid())
