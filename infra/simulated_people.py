@@ -262,7 +262,8 @@ def _only_one(settings: Settings, campaign: str) -> Iterator[None]:
             except BlockingIOError as error:
                 if attempt == LOCK_TRIES - 1:
                     raise ConfigError(
-                        f"One process of simulated people was required for {campaign!r}, but one runs already."
+                        f"One process of simulated people was required for {campaign!r}, "
+                        "but one runs already."
                     ) from error
                 time.sleep(POLL_S)
         yield

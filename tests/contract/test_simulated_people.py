@@ -97,7 +97,8 @@ def config_file(campaign: str, tmp_path: Path, scenes: list[Scene]) -> Path:
         "ratings": {"raters": [f"{campaign}-r1", f"{campaign}-r2", f"{campaign}-r3"]},
         "masks": {"annotators": [f"{campaign}-a1"]},
         "simulated_people": {
-            "truth": "truth", "out_of_domain": "ood.txt", "seed": SEED, "rater_bias": [0.0, 0.5, -0.5], "anchoring": 0.0,
+            "truth": "truth", "out_of_domain": "ood.txt", "seed": SEED,
+            "rater_bias": [0.0, 0.5, -0.5], "anchoring": 0.0,
         },
     }  # fmt: skip
     path = tmp_path / "campaign.yaml"
@@ -195,6 +196,7 @@ def _mask(answer: Answer, base: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
 
 
 def test_people_rate_and_paint_what_is_published_once_and_as_expected(
+    *,
     services: Settings,
     service: LabelStudioService,
     config: PeopleConfig,
@@ -250,9 +252,7 @@ def test_people_rate_and_paint_what_is_published_once_and_as_expected(
         np.testing.assert_array_equal(scene.truth, mask)
 
 
-def test_a_second_process_for_the_same_campaign_is_refused(
-    services: Settings, config_file: Path
-) -> None:
+def test_a_second_process_for_the_same_campaign_is_refused(services: Settings, config_file: Path) -> None:
     with _people(config_file, services) as first:
         assert first.stdout is not None
         assert first.stdout.readline() == "ready\n"
