@@ -53,9 +53,7 @@ def paper_table(campaign: Campaign, scores: Scores, versions: int) -> ScoreTable
             )
         )
     return ScoreTable(
-        caption="mIoU in the form of the paper's Table 1. Each T(n) is drawn from the images mined with the "
-        "version before it, so the columns are different sets: read down a column, not along the target's "
-        "diagonal. T(0) is its reporting half, which chose nothing.",
+        caption="mIoU; of T(0) the reporting half",
         column_headers=tuple(_header(scores, t) for t in scores.test_sets),
         rows=tuple(rows),
         mark_best=False,
@@ -76,8 +74,7 @@ def matrix_table(campaign: Campaign, scores: Scores, versions: int) -> ScoreTabl
         return ScoreRow(name, kind, tuple(scores.miou(name, t, part) for t, part in columns))
 
     return ScoreTable(
-        caption="mIoU of every version and competitor on every test set. "
-        "No version has trained on any of them.",
+        caption="mIoU; no version has trained on any of these images",
         column_headers=tuple(f"{t} {part}" if t == "T(0)" else _header(scores, t) for t, part in columns),
         rows=tuple(row(name, "target") for name in version_names(campaign, versions))
         + tuple(row(competitor.name, "competitor") for competitor in campaign.competitors),

@@ -32,6 +32,7 @@ from mlflow.utils.rest_utils import http_request, verify_rest_response
 from tasks.errors import ConfigError, DataError, ServiceError, TerminalServiceError, TransientServiceError
 from tasks.services.tracking_values import (
     MAX_TAG_LENGTH,
+    MODEL_TRAINING_PAGES,
     ModelRecord,
     ModelVersion,
     RoundRecord,
@@ -92,13 +93,14 @@ class Tracking:
 
     def experiment_url(self, experiment_id: str) -> str:
         """Address of an experiment in MLflow's pages."""
-        return f"{_without_credentials(self._uri)}/#/experiments/{experiment_id}"
+        return f"{_without_credentials(self._uri)}/#/experiments/{experiment_id}/runs?{MODEL_TRAINING_PAGES}"
 
     def run_url(self, run_id: str) -> str:
         """Address of a run in MLflow's pages."""
         with self._asking(f"read run {run_id}"):
             experiment_id = self._client.get_run(run_id).info.experiment_id
-        return f"{self.experiment_url(experiment_id)}/runs/{run_id}"
+        base = f"{_without_credentials(self._uri)}/#/experiments/{experiment_id}"
+        return f"{base}/runs/{run_id}?{MODEL_TRAINING_PAGES}"
 
     def ensure_experiment(self, name: str) -> str:
         """Id of the experiment `name`, made if there is none.

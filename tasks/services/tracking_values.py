@@ -12,6 +12,8 @@ from typing import Any
 
 from tasks.errors import DataError
 
+# Without it the pages open in the mode for language models, which shows traces instead of runs.
+MODEL_TRAINING_PAGES = "workflowType=machine_learning"
 MAX_PARAM_LENGTH = 6000  # MLflow's limits, in characters
 MAX_TAG_LENGTH = 8000
 _MAX_NAME_LENGTH = 250

@@ -324,8 +324,9 @@ def test_an_unknown_run_is_terminal(tracking: Tracking) -> None:
 def test_addresses_lead_to_the_pages_of_the_server(
     tracking: Tracking, services: Settings, experiment: str, run: str
 ) -> None:
-    assert tracking.experiment_url(experiment) == f"{services.mlflow_uri}/#/experiments/{experiment}"
-    assert tracking.run_url(run) == f"{services.mlflow_uri}/#/experiments/{experiment}/runs/{run}"
+    base = f"{services.mlflow_uri}/#/experiments/{experiment}"
+    assert tracking.experiment_url(experiment) == f"{base}/runs?workflowType=machine_learning"
+    assert tracking.run_url(run) == f"{base}/runs/{run}?workflowType=machine_learning"
 
 
 def test_no_global_state_is_left_behind(tracking: Tracking, experiment: str) -> None:
