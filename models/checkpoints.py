@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import safetensors
@@ -15,11 +15,9 @@ import torch
 from numpy.typing import NDArray
 
 from configs.schema import Network
+from models.training_records import EpochRecord, TrainingSettings
 from models.weights import save_tensors
 from tasks.errors import DataError
-
-if TYPE_CHECKING:
-    from models.training import EpochRecord, TrainingSettings
 
 _WEIGHT = "network."
 _MOMENTUM = "momentum."

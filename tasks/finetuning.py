@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.schema import Finetuning, ModelSpec
-from models.training import NonFiniteLossError, TrainingSettings, fine_tune
+from models.training import fine_tune
+from models.training_records import NonFiniteLossError, TrainingSettings
 from models.weights import model_digest
 from models.zoo import build_network, save_version, version_spec
 from tasks.artifacts import ArtifactRef, Draft, StageKey

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from configs.schema import Classes, MaskEncoding
 from models.preprocess import decode_image, read_mask
-from models.training import TrainingSample
+from models.training_records import TrainingSample
 from tasks.artifacts import ArtifactRef
 from tasks.core.digests import digest_of
 from tasks.core.label_maps import LabelMap

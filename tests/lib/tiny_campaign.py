@@ -13,7 +13,8 @@ import yaml
 from numpy.typing import NDArray
 
 from configs.schema import SmpFolder
-from models.training import TrainingSample, TrainingSettings, fine_tune
+from models.training import fine_tune
+from models.training_records import TrainingSample, TrainingSettings
 from models.zoo import save_version
 
 SIZE = 64

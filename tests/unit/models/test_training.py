@@ -11,16 +11,8 @@ import pytest
 import torch
 
 from configs.schema import Network
-from models.training import (
-    EpochRecord,
-    NonFiniteLossError,
-    TrainingSample,
-    TrainingSettings,
-    _batches,
-    _loss,
-    fine_tune,
-    resample_mask,
-)
+from models.training import _batches, _loss, fine_tune, resample_mask
+from models.training_records import EpochRecord, NonFiniteLossError, TrainingSample, TrainingSettings
 from models.zoo import output_channels
 from tasks.errors import DataError
 from tests.lib.small_networks import small_network
