@@ -119,6 +119,12 @@ class ImageSource(Section):
         default=None,
         description="Regular expression on the stem; its first group (or whole match) is the scene.",
     )
+    group_frames: int | None = Field(
+        default=None,
+        ge=1,
+        description="Frames per scene, for video: the pattern's first group is then the video, its second the "
+        "frame's number.",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -127,9 +133,13 @@ class ImageSource(Section):
         if self.group_column is not None and self.metadata is None:
             raise ValueError("`group_column` needs `metadata`")
         try:
-            re.compile(self.group_pattern or "")
+            pattern = re.compile(self.group_pattern or "")
         except re.error as error:
             raise ValueError(f"`group_pattern` must be a regular expression: {error}") from error
+        if self.group_frames is not None and pattern.groups != 2:
+            raise ValueError(
+                "`group_frames` needs a `group_pattern` with two groups: the video and the frame's number"
+            )
         return self
 
 

@@ -132,8 +132,18 @@ def group_of(stem: str, source: ImageSource, metadata: dict[str, dict[str, str]]
         group = None if match is None else match.group(1 if match.groups() else 0)
         if group is None:
             raise DataError(f"`group_pattern` {source.group_pattern!r} does not match {stem!r}.")
-        return group
+        return group if source.group_frames is None else _block(group, match, source.group_frames)
     return stem
+
+
+def _block(video: str, match: re.Match[str] | None, frames: int) -> str:
+    """Name of the block of `frames` frames that a frame of `video` belongs to."""
+    number = "" if match is None else match.group(2) or ""
+    if not number.isdecimal():
+        raise DataError(
+            f"The second group of `group_pattern` must be a frame's number, got {number!r} in {video}."
+        )
+    return f"{video}-{int(number) // frames:04d}"
 
 
 def list_source(campaign: Campaign, dataset: str, source: ImageSource, seen: dict[str, str]) -> Listing:

@@ -212,3 +212,13 @@ def test_masks_in_class_colours_are_read_by_colour(tmp_path: Path) -> None:
     write_file(tmp_path / "training/masks/a.png", encoded(colours))
     listing = _list(tmp_path, "training", mask_encoding={"kind": "colours"})
     assert listing.label_areas[0]["class_px"][CLASSES.index("disc")] == HEIGHT * WIDTH
+
+
+def test_frames_of_a_video_are_grouped_in_blocks() -> None:
+    source = ImageSource(images=Path("images"), group_pattern=r"^(\w+)_f?(\d+)$", group_frames=600)
+
+    groups = [group_of(stem, source, {}) for stem in ("drive_f00599", "drive_f00600", "other_1200")]
+
+    assert groups == ["drive-0000", "drive-0001", "other-0002"]
+    with pytest.raises(DataError, match="does not match 'still'"):
+        group_of("still", source, {})
