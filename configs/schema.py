@@ -122,8 +122,8 @@ class ImageSource(Section):
     group_frames: int | None = Field(
         default=None,
         ge=1,
-        description="Frames per scene, for video: the pattern's first group is then the video, its second the "
-        "frame's number.",
+        description="Frames per scene, for video: the pattern's first group is then the video, the second "
+        "the frame's number.",
     )
 
     @model_validator(mode="after")
