@@ -69,6 +69,6 @@ def print_outcome(campaign: str, settings: Settings) -> None:
     click.echo(table)
     click.echo()
     click.echo(f"Report        {report}")
-    click.echo(f"Prefect       {settings.require('prefect').removesuffix('/api')}/runs")
+    click.echo(f"Prefect       {settings.require('prefect').removesuffix('/api')}")
     click.echo(f"MLflow        {settings.require('mlflow')}/#/experiments?workflowType=machine_learning")
     click.echo(f"Label Studio  {settings.require('label_studio')}")
