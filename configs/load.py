@@ -16,19 +16,40 @@ from tasks.errors import ConfigError
 HOME = "$MADLOOP_HOME"
 
 
-def load_campaign(path: Path) -> Campaign:
+def load_campaign(path: Path, *, with_people: bool = False) -> Campaign:
     """The campaign that a YAML file describes.
+
+    The section on simulated people, which says where the truth is, is left out unless it is asked for: the
+    pipeline has no business with it.
 
     Relative paths in the file are taken from the file's own folder; a path that begins with `$MADLOOP_HOME`
     lies in the folder where madloop keeps its things.
 
     Args:
         path: the YAML file.
+        with_people: whether to read the section `simulated_people`, too.
 
     Raises:
         ConfigError: the file is missing, is not YAML, or a field is wrong; every wrong field is named with
             what it needs and what it got.
     """
+    raw = _read_mapping(path)
+    if not with_people:
+        raw = {name: value for name, value in raw.items() if name != "simulated_people"}
+    return parse_campaign(raw, base=path.resolve().parent, where=str(path))
+
+
+def has_simulated_people(path: Path) -> bool:
+    """Whether a campaign file has a section on simulated people; what it says is not looked at.
+
+    Raises:
+        ConfigError: the file is missing or is not YAML.
+    """
+    return _read_mapping(path).get("simulated_people") is not None
+
+
+def _read_mapping(path: Path) -> dict[str, Any]:
+    """The fields of a YAML file."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -43,7 +64,7 @@ def load_campaign(path: Path) -> Campaign:
         raise ConfigError(f"{path} is not valid YAML: {error}.") from error
     if not isinstance(raw, dict):
         raise ConfigError(f"{path} must hold a mapping of fields, got {type(raw).__name__}.")
-    return parse_campaign(raw, base=path.resolve().parent, where=str(path))
+    return raw
 
 
 def parse_campaign(raw: dict[str, Any], *, base: Path, where: str) -> Campaign:

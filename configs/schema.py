@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+MAX_TARGET_NAME = 36
 MAX_CLASSES = 254  # class indices are stored in one byte and 255 stands for void
 
 Colour = tuple[
@@ -332,7 +333,9 @@ class SimulatedPeople(Section):
     )
     seed: int = Field(default=0, ge=0)
     rater_noise: float = Field(default=0.7, ge=0, description="Standard deviation, in score units.")
-    rater_bias: tuple[float, ...] = Field(default=(0.0,), description="Per rater in turn, in score units.")
+    rater_bias: tuple[float, ...] = Field(
+        default=(-0.3, 0.0, 0.3), description="Per rater in turn, in score units."
+    )
     out_of_domain_probability: float = Field(default=0.7, ge=0, le=1)
     anchoring: float = Field(
         default=0.1,
@@ -371,6 +374,19 @@ class Campaign(Section):
     finetuning: Finetuning = Finetuning()
     evaluation: Evaluation = Evaluation()
     simulated_people: SimulatedPeople | None = None
+
+    @model_validator(mode="after")
+    def _check_target(self) -> Self:
+        if len(self.target.name) > MAX_TARGET_NAME:
+            raise ValueError(f"`target.name` may have {MAX_TARGET_NAME} characters: versions add to it")
+        if self.target.class_map is not None:
+            raise ValueError(
+                "`target.class_map`: a model of another label set cannot be fine-tuned on this one"
+            )
+        for competitor in self.competitors:
+            if re.fullmatch(rf"{re.escape(self.target.name)}-v\d+", competitor.name):
+                raise ValueError(f"competitor {competitor.name!r} has the name of a version of the target")
+        return self
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
@@ -95,6 +96,18 @@ class Settings(Endpoints):
     def people_file(self) -> Path:
         """People's logins by name (mode 0600)."""
         return self.services / "people.json"
+
+    def shown(self, service: ServiceName) -> str | None:
+        """The address of a service as it may be shown: without a password, without the path of an API."""
+        url = {
+            "prefect": self.prefect_api_url,
+            "mlflow": self.mlflow_uri,
+            "label_studio": self.label_studio_url,
+        }
+        parts = urlsplit(url[service] or "")
+        place = parts.hostname if parts.port is None else f"{parts.hostname}:{parts.port}"
+        path = parts.path.removesuffix("/api")
+        return None if url[service] is None else urlunsplit((parts.scheme, place or "", path, "", ""))
 
     def require(self, service: ServiceName) -> str:
         """The address of a service that is needed now.

@@ -31,6 +31,9 @@ def madloop() -> None:
     Exit codes: 0 done, 1 failed, 2 configuration, 3 data, 4 waiting for people, 5 a service refused,
     6 a service is not reachable.
     """
+    from flows.running import quiet_environment
+
+    quiet_environment()
 
 
 @madloop.command()
@@ -55,7 +58,7 @@ def run(config: Path, annotators: str, rounds: int | None) -> None:
 
 @madloop.command()
 @CONFIG
-@click.option("--quick", is_flag=True, help="Only the upper bound of M; no model is run.")
+@click.option("--quick", is_flag=True, help="Only the upper bound of M; the models are only timed.")
 def plan(config: Path, quick: bool) -> None:
     """Say what a round of CONFIG will take, before anybody is asked: images, ratings, masks, hours."""
     from flows.plan import print_plan

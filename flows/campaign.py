@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from configs.load import load_campaign
+from configs.load import has_simulated_people, load_campaign
 from configs.schema import Campaign
 from configs.settings import Settings, load_settings, read_logins
 from flows.running import advance, advance_until_finished, prepare_environment, simulated_people
@@ -21,11 +21,10 @@ def run_campaign(config: Path, *, simulated: bool, rounds: int | None) -> None:
         TroubleshootError: whatever else stopped it.
     """
     campaign, settings = load_campaign(config), load_settings()
-    if simulated and campaign.simulated_people is None:
+    if simulated and not has_simulated_people(config):
         raise ConfigError(
             f"{config} has no section `simulated_people`; add one, or use `--annotators human`."
         )
-    campaign = campaign.model_copy(update={"simulated_people": None})
     prepare_environment(settings)
     _store(campaign, settings)
     if simulated:
@@ -53,7 +52,7 @@ def _say_where_to_go(campaign: Campaign, settings: Settings, waiting: Waiting, c
     click.echo(
         f"People are needed: {waiting.needed - waiting.done} of {waiting.needed} {waiting.what} are missing."
     )
-    click.echo(f"Label Studio: {settings.require('label_studio')}")
+    click.echo(f"Label Studio: {settings.shown('label_studio')}")
     for person, project in zip(people, waiting.projects, strict=False):
         click.echo(f"  {person}: log in as {logins[person].email}, project {project}, Label All Tasks")
     click.echo(f"  The passwords are in {settings.people_file}.")
@@ -69,6 +68,6 @@ def print_outcome(campaign: str, settings: Settings) -> None:
     click.echo(table)
     click.echo()
     click.echo(f"Report        {report}")
-    click.echo(f"Prefect       {settings.require('prefect').removesuffix('/api')}")
-    click.echo(f"MLflow        {settings.require('mlflow')}/#/experiments?workflowType=machine_learning")
-    click.echo(f"Label Studio  {settings.require('label_studio')}")
+    click.echo(f"Prefect       {settings.shown('prefect')}")
+    click.echo(f"MLflow        {settings.shown('mlflow')}/#/experiments?workflowType=machine_learning")
+    click.echo(f"Label Studio  {settings.shown('label_studio')}")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import click
 
 from configs.load import load_campaign
 from configs.settings import CHECKOUT, Settings, load_settings
 from flows.campaign import print_outcome, run_campaign
 from flows.status import rounds_of
-from infra.digit_scenes.generator import SceneSettings, generate
-from infra.digit_scenes.networks import train_networks
 from infra.local import services_up
+from tasks.errors import TroubleshootError
 from tasks.rounds import has_ended
 
 PRESET = CHECKOUT / "configs" / "presets" / "demo.yaml"
@@ -22,8 +24,11 @@ def run_demo(rounds: int | None) -> None:
     prepare_demo(settings)
     services_up(settings, on_event=click.echo)
     settings, campaign = load_settings(), load_campaign(PRESET)
-    ended = sum(has_ended(round_, closing=False) for round_ in rounds_of(campaign, settings))
-    if ended >= (rounds or campaign.rounds):
+    begun = rounds_of(campaign, settings)
+    ended = sum(has_ended(round_, closing=False) for round_ in begun)
+    if ended >= (rounds or campaign.rounds) and any(
+        has_ended(round_, closing=True) for round_ in begun[ended:]
+    ):
         click.echo(f"The demo has {ended} finished round(s); `madloop demo --rounds {ended + 1}` goes on.")
         print_outcome(campaign.name, settings)
     else:
@@ -33,8 +38,10 @@ def run_demo(rounds: int | None) -> None:
 
 def prepare_demo(settings: Settings) -> None:
     """The data set `digit scenes`, its truth, and its trained networks; what is there is left alone."""
-    data = settings.home / "demo"
-    if not generate(data, settings.home / "demo-truth", SceneSettings(), progress=True):
-        click.echo(f"The digit scenes are in {data} already.")
-    if not train_networks(data, data / "models", progress=True):
-        click.echo(f"The networks are in {data / 'models'} already.")
+    # A process of its own: the one that goes on to run the round never has the truth in its hands.
+    command = [sys.executable, "-m", "infra.digit_scenes", "--output", str(settings.home / "demo")]
+    result = subprocess.run(command, cwd=CHECKOUT, check=False)
+    if result.returncode != 0:
+        raise TroubleshootError(
+            f"The demo's data could not be made (exit code {result.returncode}); see above."
+        )

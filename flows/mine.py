@@ -9,12 +9,13 @@ from tasks.announcements import announce_candidates, announce_links
 from tasks.artifacts import ArtifactRef
 from tasks.candidates import choose_candidates
 from tasks.discrepancies import compute_discrepancies
+from tasks.labelled_sets import given_set, split_of
 from tasks.ledger import excluded_images
 from tasks.maps import draw_maps
 from tasks.pool import list_images
-from tasks.predictions import predict_pool
+from tasks.predictions import check_models, predict_pool
 from tasks.ratings import request_ratings
-from tasks.rounds import Round
+from tasks.rounds import Round, recall
 from tasks.versions import spec_of_version
 
 
@@ -30,7 +31,10 @@ def mine(campaign: str, round_number: int, request: bool = True) -> None:
     settings, round_ = open_round(campaign, round_number)
     with tagged(campaign, round_number):
         target = spec_of_version(round_, round_number - 1)
+        if recall(round_, "candidates") is None:
+            check_models(round_, [target, *round_.campaign.competitors])
         pool = list_images(round_)
+        split_of(round_, given_set(round_, pool, "familiar", "T(0)"))  # refused now, not after people's work
         discrepancies = _discrepancies(round_, pool)
         candidates = choose_candidates(round_, pool, discrepancies, excluded_images(round_))
         if not request:

@@ -10,6 +10,7 @@ import click
 from configs.load import load_campaign
 from configs.schema import Campaign
 from configs.settings import Settings, load_settings
+from flows.running import prepare_environment
 from tasks.core.ranking import upper_bound
 from tasks.core.sampling import floor_share
 
@@ -18,10 +19,11 @@ _TIMED_IMAGES = 4
 
 def print_plan(config: Path, *, quick: bool) -> None:
     """Print images, bound and true size of M, ratings, masks, and hours of people and of machine."""
-    from tasks.pool import image_files  # noqa: PLC0415 - imports torch
-
     campaign, settings = load_campaign(config), load_settings()
-    campaign = campaign.model_copy(update={"simulated_people": None})
+    if not quick:
+        prepare_environment(settings)
+    from tasks.pool import image_files  # noqa: PLC0415 - imports torch and Prefect
+
     files = image_files(campaign.pool, what="pool")
     seconds = seconds_per_image(campaign, files[:_TIMED_IMAGES])
     bound = min(
@@ -83,9 +85,6 @@ def seconds_per_image(campaign: Campaign, files: list[Path]) -> float:
 
 def true_size(campaign: Campaign, settings: Settings) -> int:
     """The size of M of the first round: mining is run, and kept, but nobody is asked."""
-    from flows.running import prepare_environment  # noqa: PLC0415
-
-    prepare_environment(settings)
     from flows.mine import mine  # noqa: PLC0415 - imports Prefect
     from tasks.artifacts import ArtifactStore  # noqa: PLC0415
     from tasks.core.records import DRAWING_ORDER  # noqa: PLC0415

@@ -19,12 +19,10 @@ from tasks.errors import ServiceError, TransientServiceError, Waiting
 _SECONDS_BETWEEN_LOOKS = 2.0
 
 
-def prepare_environment(settings: Settings) -> None:
-    """Set what Prefect, MLflow and torch read from the environment; call before any of them is imported."""
+def quiet_environment() -> None:
+    """Keep Prefect, MLflow and torch from calling home and from spinning; call before any is imported."""
     os.environ.update(
         {
-            "PREFECT_API_URL": settings.require("prefect"),
-            "PREFECT_HOME": str(settings.home / "prefect-client"),
             # the terminal shows progress bars, the UI the log
             "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "ERROR",
             "PREFECT_CLI_PROMPT": "false",
@@ -36,9 +34,21 @@ def prepare_environment(settings: Settings) -> None:
             "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
             "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
             "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # our tasks retry too; seven would take minutes
-            "HF_HUB_OFFLINE": os.environ.get("HF_HUB_OFFLINE", "1"),
         }
     )
+
+
+def prepare_environment(settings: Settings) -> None:
+    """Say where the Prefect server is, and make sure it answers; call before Prefect is imported.
+
+    Raises:
+        ConfigError: no server is known.
+        TransientServiceError: it does not answer.
+    """
+    quiet_environment()
+    os.environ["PREFECT_API_URL"] = settings.require("prefect")
+    os.environ["PREFECT_HOME"] = str(settings.home / "prefect-client")
+    check_prefect(os.environ["PREFECT_API_URL"])
 
 
 def check_prefect(url: str) -> None:
@@ -62,7 +72,6 @@ def advance(campaign: str, rounds: int | None) -> Waiting | None:
     Raises:
         TroubleshootError: whatever stopped it.
     """
-    check_prefect(os.environ["PREFECT_API_URL"])
     from flows.troubleshoot import troubleshoot  # noqa: PLC0415 - imports torch and Prefect
 
     result: Any = troubleshoot(campaign, rounds)
@@ -77,8 +86,15 @@ def advance_until_finished(
     Raises:
         ServiceError: the people's process ended, so nobody would ever answer.
     """
+    before: Waiting | None = None
     while (waiting := advance(campaign, rounds)) is not None:
+        if waiting == before:
+            raise ServiceError(
+                f"Every published task has an answer, but still {waiting}. Some answers do not count: see "
+                f"`madloop artifacts {campaign}`, table `answers` or `drawings`, column `state`."
+            )
         _wait_for_answers(settings, waiting, people)
+        before = waiting
 
 
 def _wait_for_answers(settings: Settings, waiting: Waiting, people: subprocess.Popen[bytes]) -> None:
@@ -97,11 +113,17 @@ def _wait_for_answers(settings: Settings, waiting: Waiting, people: subprocess.P
                 if seen >= total:
                     return
                 if people.poll() is not None:
+                    log = people_log(settings)
                     raise ServiceError(
-                        f"Simulated people were to answer, but their process ended with exit code "
-                        f"{people.returncode}; see {people_log(settings)}."
+                        "Simulated people were to answer, but their process ended with exit code "
+                        f"{people.returncode}; {log} ends: {_last_line(log)}"
                     )
                 time.sleep(_SECONDS_BETWEEN_LOOKS)
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1] if lines else "(nothing)"
 
 
 def people_log(settings: Settings) -> Path:

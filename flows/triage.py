@@ -38,8 +38,8 @@ def triage(campaign: str, round_number: int, closing: bool = False) -> State[Any
         if isinstance(ratings, Waiting):
             return waiting_state(ratings)
         test_set = draw_round_test_set(round_, candidates, ratings)
-        failures = cut_round_failures(round_, candidates, ratings, test_set)
-        sources = Sources(pool, maps, None if closing else failures, test_set)
+        failures = None if closing else cut_round_failures(round_, candidates, ratings, test_set)
+        sources = Sources(pool, maps, failures, test_set)
         projects = request_masks(round_, settings, sources)
         announce_links(round_, settings, "masks", projects)
     return None

@@ -56,7 +56,11 @@ def ensure_thin(shared: Path) -> None:
     """This clone's `.venv`: a Python that sees the shared packages and the checkout, and `madloop`."""
     thin = CHECKOUT / ".venv"
     link = thin / "shared"
-    if link.is_symlink() and link.readlink() == shared and (thin / "bin" / "madloop").exists():
+    command = thin / "bin" / "madloop"
+    script = f'#!/bin/sh\nexec "{thin}/bin/python" -m flows "$@"\n'
+    # The script names the checkout: one that was moved or copied gets a new environment.
+    is_ours = command.is_file() and command.read_text(encoding="utf-8") == script
+    if is_ours and link.is_symlink() and link.readlink() == shared:
         return
     shutil.rmtree(thin, ignore_errors=True)
     _run([sys.executable, "-m", "venv", "--without-pip", str(thin)])
@@ -64,8 +68,7 @@ def ensure_thin(shared: Path) -> None:
     shared_packages = next((shared / "lib").glob("python3*/site-packages"))
     (packages / "madloop.pth").write_text(f"{CHECKOUT}\n{shared_packages}\n", encoding="utf-8")
     link.symlink_to(shared)
-    command = thin / "bin" / "madloop"
-    command.write_text(f'#!/bin/sh\nexec "{thin}/bin/python" -m flows "$@"\n', encoding="utf-8")
+    command.write_text(script, encoding="utf-8")
     command.chmod(0o755)
 
 

@@ -284,7 +284,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parent = None if options.parent is None else read_stat(options.parent)
         if options.parent is not None and parent is None:
             raise ConfigError(f"A running parent process was required, but {options.parent} is gone.")
-        config = people_config(load_campaign(options.campaign))
+        config = people_config(load_campaign(options.campaign, with_people=True))
         with _only_one(load_settings(), config.campaign):
             answer_until(config, stop, parent=parent)
     except TroubleshootError as error:

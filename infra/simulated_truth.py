@@ -31,6 +31,7 @@ class PeopleConfig(Section):
     mask_encoding: MaskEncoding = MaskEncoding()
     simulated: SimulatedPeople
     pool_images: Path
+    pool_listing: Path | None = None
     raters: tuple[Slug, ...]
     annotators: tuple[Slug, ...]
 
@@ -52,6 +53,7 @@ def people_config(campaign: Campaign) -> PeopleConfig:
         mask_encoding=campaign.mask_encoding,
         simulated=campaign.simulated_people,
         pool_images=campaign.pool.images,
+        pool_listing=campaign.pool.listing,
         raters=campaign.ratings.raters,
         annotators=campaign.masks.annotators,
     )
@@ -151,8 +153,10 @@ def _known_images(config: PeopleConfig) -> dict[str, KnownImage]:
     listed = set() if strange is None else set(strange.read_text(encoding="utf-8").split())
     masks = {path.stem: path for path in sorted(config.simulated.truth.rglob("*")) if path.is_file()}
     images = {}
+    listing = config.pool_listing
+    wanted = None if listing is None else set(listing.read_text(encoding="utf-8").splitlines())
     for path in sorted(config.pool_images.rglob("*")):
-        if path.suffix.lower() not in IMAGE_SUFFIXES:
+        if path.suffix.lower() not in IMAGE_SUFFIXES or (wanted is not None and path.stem not in wanted):
             continue
         truth = _read_mask(masks[path.stem], config) if path.stem in masks else None
         out_of_domain = path.stem in listed

@@ -64,7 +64,7 @@ def announce_links(round_: Round, settings: Settings, what: str, projects: dict[
     """Where everybody finds their project; `what` is `ratings` or `masks`."""
     if not projects:
         return  # nothing was asked of anybody
-    base = settings.require("label_studio")
+    base = settings.shown("label_studio")
     places = digest_of([base, projects])
     if _is_announced(round_, what, places):
         return

@@ -11,7 +11,7 @@ import datetime
 import hashlib
 import json
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -264,11 +264,6 @@ def identity_digest(record: Record, table: pa.Table) -> str:
                 ).tobytes()
             )
     return sha.hexdigest()
-
-
-def column(rows: Sequence[Row], name: str) -> list[Any]:
-    """One column of plain rows."""
-    return [row[name] for row in rows]
 
 
 def _marker_name(stage: str, key: str) -> str:

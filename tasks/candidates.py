@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from tasks.core.ranking import (
     Candidate,
     RankingInput,
     RankingRule,
+    Shortfall,
     select_candidates,
     shortfalls,
     unique_images,
@@ -28,6 +30,7 @@ from tasks.core.records import (
     HISTOGRAMS,
     IMAGES,
     LABEL_AREAS,
+    SELECTION,
     SHORTFALLS,
     WINDOWS,
 )
@@ -37,6 +40,7 @@ from tasks.rounds import Round, remember
 from tasks.stage import stage_task
 
 VERSION = 1
+SPECK_SHARE = 0.001  # of the image: what is smaller is called a speck in the report
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,7 @@ def ranking_input(
     campaign: Campaign,
     histograms: Mapping[str, tuple[list[str], NDArray[np.int64]]],
     groups: Mapping[str, str],
+    speck_share: float = 0.0,
 ) -> RankingInput:
     """Discrepancies and areas of all images that every model predicted.
 
@@ -83,6 +88,8 @@ def ranking_input(
         campaign: for the metric and the smallest class area that counts.
         histograms: competitor -> (image_ids, joint histograms (N, C+1, C+1), row = target).
         groups: image_id -> scene.
+        speck_share: classes smaller than this share of the first image, 0..1, do not count, whatever the
+            config says.
     """
     shared = sorted(set.intersection(*(set(ids) for ids, _ in histograms.values())))
     discrepancies: list[NDArray[np.float64]] = []
@@ -93,7 +100,8 @@ def ranking_input(
         position = {image_id: i for i, image_id in enumerate(ids)}
         aligned = joint[[position[image_id] for image_id in shared]]
         if campaign.discrepancies.metric == "miou":
-            discrepancies.append(miou_discrepancy(aligned, min_class_px=campaign.discrepancies.min_class_px))
+            smallest = max(campaign.discrepancies.min_class_px, math.ceil(speck_share * aligned[:1].sum()))
+            discrepancies.append(miou_discrepancy(aligned, min_class_px=smallest))
         else:
             discrepancies.append(accuracy_discrepancy(aligned))
         target_areas, theirs = class_areas_of(aligned)
@@ -120,81 +128,90 @@ def largest_discrepancies(candidates: list[Candidate]) -> dict[str, Candidate]:
     return best
 
 
-def write_selection(
-    round_: Round, data: RankingInput, windows: dict[int, Window], excluded: frozenset[str], draft: Draft
-) -> None:
+@dataclass(frozen=True)
+class Selection:
+    """What the candidates are selected from.
+
+    Attributes:
+        data: discrepancies and areas.
+        without_specks: the same with small classes left out of the discrepancy.
+        windows: area window by class index.
+        excluded: images that may not be chosen.
+    """
+
+    data: RankingInput
+    without_specks: RankingInput
+    windows: dict[int, Window]
+    excluded: frozenset[str]
+
+
+def write_selection(round_: Round, selection: Selection, draft: Draft) -> None:
     """Select the candidates and write them with their windows, shortfalls and the recorded drawing order."""
-    campaign = round_.campaign
-    names = campaign.classes.names
+    campaign, data = round_.campaign, selection.data
     rule = RankingRule(
         quota=campaign.candidates.quota,
         classes=campaign.classes.subgroup_indices,
-        windows={index: window.bounds for index, window in windows.items()},
+        windows={index: window.bounds for index, window in selection.windows.items()},
         max_per_group=campaign.candidates.max_per_group,
-        excluded=excluded,
+        excluded=selection.excluded,
     )
     chosen = select_candidates(data, rule)
+    sturdy = frozenset(unique_images(select_candidates(selection.without_specks, rule)))
+    labels, names = round_.labels, campaign.classes.names
     draft.write_table(
         CANDIDATES,
-        [
-            {
-                "image_id": c.image_id,
-                "competitor": c.competitor,
-                "side": c.side,
-                "class_name": names[c.class_index],
-                "rank": c.rank,
-                "discrepancy": c.discrepancy,
-                "area_fraction": c.area_fraction,
-            }
-            | round_.labels
-            for c in chosen
-        ],
-    )
+        [_named(c, names) | {"discrepancy": c.discrepancy, "rank": c.rank, "area_fraction": c.area_fraction,
+                             "image_id": c.image_id} | labels for c in chosen],
+    )  # fmt: skip
+    short = shortfalls(chosen, data, rule)
     draft.write_table(
-        SHORTFALLS,
-        [
-            {
-                "competitor": s.competitor,
-                "side": s.side,
-                "class_name": names[s.class_index],
-                "wanted": s.wanted,
-                "got": s.got,
-            }
-            | round_.labels
-            for s in shortfalls(chosen, data, rule)
-        ],
+        SHORTFALLS, [_named(s, names) | {"wanted": s.wanted, "got": s.got} | labels for s in short]
     )
+    used = {i: window for i, window in selection.windows.items() if i in rule.classes}
+    draft.write_table(WINDOWS, [_window_row(names[i], window) | labels for i, window in used.items()])
+    undefined = np.isnan(data.discrepancies).sum(axis=1)
     draft.write_table(
-        WINDOWS,
+        SELECTION,
         [
-            {
-                "class_name": names[i],
-                "low": w.bounds[0] if w.bounds else None,
-                "high": w.bounds[1] if w.bounds else None,
-                "n_masks": w.n_masks,
-            }
-            | round_.labels
-            for i, w in windows.items()
-            if i in rule.classes
+            {"competitor": name, "n_images": len(data.image_ids), "n_undefined": int(n)} | labels
+            for name, n in zip(data.competitors, undefined, strict=True)
         ],
     )
+    draft.write_table(DRAWING_ORDER, _order_rows(round_, data, chosen, sturdy))
+
+
+def _named(reason: Candidate | Shortfall, names: tuple[str, ...]) -> dict[str, Any]:
+    return {"competitor": reason.competitor, "side": reason.side, "class_name": names[reason.class_index]}
+
+
+def _window_row(class_name: str, window: Window) -> dict[str, Any]:
+    low, high = window.bounds or (None, None)
+    return {"class_name": class_name, "low": low, "high": high, "n_masks": window.n_masks}
+
+
+def _order_rows(
+    round_: Round, data: RankingInput, chosen: list[Candidate], sturdy: frozenset[str]
+) -> list[dict[str, Any]]:
+    """Rows of `drawing_order`: the candidates in the seeded random order in which T is drawn."""
+    classes = round_.campaign.classes
     areas = dict(zip(data.image_ids, data.target_areas, strict=True))
     best = largest_discrepancies(chosen)
-    order = drawing_order(unique_images(chosen), seed=campaign.seed, round_number=round_.number)
+    order = drawing_order(unique_images(chosen), seed=round_.campaign.seed, round_number=round_.number)
     rows = []
     for position, image_id in enumerate(order):
-        main = main_class(areas[image_id], campaign.classes.foreground_indices)
+        main = main_class(areas[image_id], classes.foreground_indices)
         rows.append(
             {
                 "position": position,
                 "image_id": image_id,
-                "main_class": None if main is None else names[main],
+                "main_class": None if main is None else classes.names[main],
                 "competitor": best[image_id].competitor,
                 "discrepancy": best[image_id].discrepancy,
+                "rests_on_specks": image_id not in sturdy,
             }
             | round_.labels
         )
-    draft.write_table(DRAWING_ORDER, rows)
+    return rows
 
 
 def _histograms(
@@ -228,6 +245,7 @@ def choose_candidates(
         "classes": campaign.classes.model_dump(mode="json"),
         "seed": campaign.seed,
         "round": round_.number,
+        "competitors": list(discrepancies),  # their order decides ties between them
     }
     inputs = {f"discrepancies of {name}": ref.digest for name, ref in discrepancies.items()}
     inputs |= {"pool": pool.digest, "excluded": digest_of(sorted(excluded))}
@@ -237,7 +255,9 @@ def choose_candidates(
             row["image_id"]: row["group"] for row in store.rows(pool, IMAGES) if row["dataset"] == "pool"
         }
         windows = area_windows(campaign, store.rows(pool, LABEL_AREAS))
-        data = ranking_input(campaign, _histograms(store, discrepancies, campaign.classes.count), groups)
-        write_selection(round_, data, windows, frozenset(excluded), draft)
+        histograms = _histograms(store, discrepancies, campaign.classes.count)
+        data = ranking_input(campaign, histograms, groups)
+        sturdy = ranking_input(campaign, histograms, groups, SPECK_SHARE)
+        write_selection(round_, Selection(data, sturdy, windows, frozenset(excluded)), draft)
 
     return remember(round_, "candidates", store.make(StageKey("candidates", VERSION, config, inputs), fill))

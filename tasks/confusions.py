@@ -16,6 +16,7 @@ from tasks.artifacts import ArtifactRef, Draft, StageKey
 from tasks.core.confusion import confusion, joint_histogram
 from tasks.core.records import CONFUSIONS
 from tasks.labelled_sets import LabelledSet
+from tasks.prediction_cache import engine_of
 from tasks.progress import progress
 from tasks.rounds import Round
 
@@ -29,7 +30,7 @@ def confusions_of(round_: Round, spec: ModelSpec, labelled: LabelledSet) -> Arti
     key = StageKey(
         "confusions",
         VERSION,
-        {"device": settings.device, "threads": settings.threads},
+        engine_of(campaign) | {"n_classes": campaign.classes.count},
         {"model": model_digest(spec, campaign.classes.names), "set": labelled.digest},
     )
 

@@ -77,7 +77,11 @@ def evaluate(
     key = StageKey(
         "scores",
         VERSION,
-        {"evaluation": round_.campaign.evaluation.model_dump(mode="json"), "seed": round_.campaign.seed},
+        {
+            "evaluation": round_.campaign.evaluation.model_dump(mode="json"),
+            "seed": round_.campaign.seed,
+            "classes": list(names),
+        },
         {**{f"model {m.name}": model_digest(m, names) for m in models}, **{s.name: s.digest for s in sets}},
     )
 

@@ -21,6 +21,7 @@ from tasks.core.records import EPOCHS, TRIALS
 from tasks.core.scores import set_iou
 from tasks.errors import DataError
 from tasks.labelled_sets import LabelledImage, LabelledSet, TrainingImages, finished_set, given_set, split_of
+from tasks.prediction_cache import engine_of
 from tasks.progress import progress
 from tasks.rounds import Round, remember
 from tasks.stage import stage_task
@@ -154,13 +155,7 @@ def fine_tune_trial(
     key = StageKey(
         "trials",
         VERSION,
-        config
-        | {
-            "learning_rate": learning_rate,
-            "seed": campaign.seed,
-            "threads": campaign.predictions.threads,
-            "device": campaign.predictions.device,
-        },
+        config | engine_of(campaign) | {"learning_rate": learning_rate, "seed": campaign.seed},
         {"base": model_digest(base, campaign.classes.names), **{s.name: s.digest for s in sets}},
     )
     checkpoint = round_.store / "attempts" / key.digest / "checkpoint"

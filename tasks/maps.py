@@ -14,6 +14,7 @@ from tasks.core.label_maps import map_digest
 from tasks.core.records import DRAWING_ORDER, IMAGES, MAPS
 from tasks.image_files import read_verified
 from tasks.label_map_files import MAPS_FILE, LabelMapWriter
+from tasks.prediction_cache import engine_of
 from tasks.progress import progress
 from tasks.rounds import Round, remember
 from tasks.stage import stage_task
@@ -73,7 +74,7 @@ def draw_maps(round_: Round, target: ModelSpec, pool: ArtifactRef, candidates: A
     key = StageKey(
         "maps",
         VERSION,
-        {"device": settings.device, "threads": settings.threads},
+        engine_of(campaign),
         {"candidates": candidates.digest, **{f"model {name}": digest for name, digest in models.items()}},
     )
 

@@ -6,7 +6,7 @@ from the target's, or the truth would lean to the target.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +16,11 @@ from tasks.answer_log import VALID, append_to_log, newest_per_annotation, read_l
 from tasks.artifacts import ArtifactRef, ArtifactStore, Draft, StageKey
 from tasks.core.digests import digest_of
 from tasks.core.label_maps import LabelMap
-from tasks.core.records import DRAWINGS, FAILURES, IMAGES, MAPS, MASKS, TEST_SETS
+from tasks.core.records import DRAWINGS, FAILURES, IMAGES, MASKS, TEST_SETS
 from tasks.core.rle import BrushRegion, compose_mask, decode_brush, regions_of
 from tasks.errors import DataError, Waiting
-from tasks.label_map_files import MAPS_FILE, read_label_map
 from tasks.labelling import Screen, find_project, label_studio, open_project, picture_folder
+from tasks.mask_starts import Starts, starts_of
 from tasks.pictures import encode_mask_png
 from tasks.progress import progress
 from tasks.rounds import Round, remember
@@ -47,17 +47,24 @@ class MaskNeed:
     Attributes:
         image_id: the image.
         role: `failure` or `test`.
+        start: digest of what it starts from.
         annotator: who draws it.
     """
 
     image_id: str
     role: str
+    start: str
     annotator: str
 
     @property
     def key(self) -> str:
         """Our own key of the task in Label Studio: the same need is never published twice."""
-        return digest_of(["mask", self.image_id, self.role, self.annotator])[:32]
+        return digest_of(["mask", self.image_id, self.role, self.start, self.annotator])[:32]
+
+    @property
+    def subject(self) -> tuple[str, str, str]:
+        """What a drawing must be of to serve this need, whoever drew it."""
+        return self.image_id, self.role, self.start
 
 
 @dataclass(frozen=True)
@@ -70,30 +77,27 @@ class Sources:
     test_set: ArtifactRef
 
 
-def needs_of(annotators: Sequence[str], image_ids: Iterable[str], role: str) -> list[MaskNeed]:
-    """Shares of one set: images in an order given by their digests, dealt out to the annotators in turn."""
-    dealt = sorted(image_ids, key=lambda image_id: digest_of([role, image_id]))
-    return [MaskNeed(image_id, role, annotators[i % len(annotators)]) for i, image_id in enumerate(dealt)]
+def needs_of(annotators: Sequence[str], starts: Mapping[str, str], role: str) -> list[MaskNeed]:
+    """Shares of one set: images in an order given by their digests, dealt out to the annotators in turn.
+
+    Args:
+        annotators: who draws.
+        starts: image_id -> digest of what it starts from.
+        role: `failure` or `test`.
+    """
+    dealt = sorted(starts, key=lambda image_id: digest_of([role, image_id]))
+    return [MaskNeed(i, role, starts[i], annotators[n % len(annotators)]) for n, i in enumerate(dealt)]
 
 
 def round_needs(round_: Round, sources: Sources) -> list[MaskNeed]:
     """All masks of the round, failures and test set shuffled into one list by their keys."""
     store, annotators = round_.open_store(), round_.campaign.masks.annotators
-    needs = []
+    starts, needs = starts_of(round_, sources.maps), []
     for ref, role, record in ((sources.failures, "failure", FAILURES), (sources.test_set, "test", TEST_SETS)):
         if ref is not None:
-            needs += needs_of(annotators, [row["image_id"] for row in store.rows(ref, record)], role)
+            ids = [row["image_id"] for row in store.rows(ref, record)]
+            needs += needs_of(annotators, {i: starts.digest(i, role) for i in ids}, role)
     return sorted(needs, key=lambda need: need.key)
-
-
-def start_map(round_: Round, maps: ArtifactRef, need: MaskNeed) -> LabelMap | None:
-    """The map an annotator starts from, or None for an empty one."""
-    store = round_.open_store()
-    role = "target" if need.role == "failure" else "competitor"
-    if need.role == "test" and round_.campaign.masks.test_start == "empty":
-        return None
-    row = next(r for r in store.rows(maps, MAPS) if r["image_id"] == need.image_id and r["role"] == role)
-    return read_label_map(store.path(maps, MAPS_FILE), row)
 
 
 def dense_project_screen(classes: Classes) -> Screen:
@@ -107,6 +111,7 @@ def _task(round_: Round, folder: PictureFolder, row: Row, need: MaskNeed, start:
         "key": need.key,
         "image_id": need.image_id,
         "role": need.role,
+        "start": need.start,
         "image": local_file_url(folder.put_image(row["uri"], need.image_id)),
     }
     result = None
@@ -120,11 +125,11 @@ def request_masks(round_: Round, settings: Settings, sources: Sources) -> dict[s
     """Publish what is still to be drawn; returns project id by annotator. Idempotent by our own keys."""
     store = round_.open_store()
     drawn = valid_drawings(read_log(round_, DRAWINGS)).keys()
-    missing = [need for need in round_needs(round_, sources) if (need.image_id, need.role) not in drawn]
+    missing = [need for need in round_needs(round_, sources) if need.subject not in drawn]
     if not missing:
         return {}
     images = {row["image_id"]: row for row in store.rows(sources.pool, IMAGES)}
-    folder = picture_folder(round_, settings)
+    folder, starts = picture_folder(round_, settings), starts_of(round_, sources.maps)
     screen = dense_project_screen(round_.campaign.classes)
     projects = {}
     with (
@@ -135,7 +140,7 @@ def request_masks(round_: Round, settings: Settings, sources: Sources) -> dict[s
             projects[annotator] = open_project(service, round_, settings, annotator, screen).project_id
             mine = [need for need in missing if need.annotator == annotator]
             tasks = [
-                _task(round_, folder, images[need.image_id], need, start_map(round_, sources.maps, need))
+                _task(round_, folder, images[need.image_id], need, starts.map_of(need.image_id, need.start))
                 for need in mine
             ]
             service.publish_tasks(projects[annotator], tasks)
@@ -166,6 +171,7 @@ def drawing_row(store: ArtifactStore, answer: Answer, annotator: str, canvas: Ca
     row: Row = {
         "image_id": answer.data["image_id"],
         "role": answer.data["role"],
+        "start": answer.data["start"],
         "annotator": annotator,
         "annotation_id": answer.annotation_id,
         "seconds": answer.lead_time,
@@ -190,15 +196,26 @@ def drawing_row(store: ArtifactStore, answer: Answer, annotator: str, canvas: Ca
     return row | {"mask_digest": digest, "uncovered_px": mask.uncovered_px, "conflict_px": mask.conflict_px}
 
 
-def valid_drawings(rows: Iterable[Row]) -> dict[tuple[str, str], Row]:
-    """The newest valid drawing by (image_id, role)."""
-    return {(r["image_id"], r["role"]): r for r in newest_per_annotation(rows) if r["state"] == VALID}
+def valid_drawings(rows: Iterable[Row]) -> dict[tuple[str, str, str], Row]:
+    """The newest valid drawing by image_id, role and start."""
+    valid = [row for row in newest_per_annotation(rows) if row["state"] == VALID]
+    return {(row["image_id"], row["role"], row["start"]): row for row in valid}
+
+
+def usable_answers(answers: Iterable[Answer], images: Collection[str]) -> Iterator[Answer]:
+    """The answers to tasks that this code published about images of the round.
+
+    Anybody may add a task to a project; what is not ours has none of our fields and is left alone.
+    """
+    for answer in answers:
+        if {"image_id", "role", "start"} <= answer.data.keys() and answer.data["image_id"] in images:
+            yield answer
 
 
 def poll_drawings(round_: Round, settings: Settings, sources: Sources) -> tuple[int, ...]:
     """Write new drawings of all annotators of this round to the log; returns the ids of their projects."""
-    store, names = round_.open_store(), round_.campaign.classes.names
-    images = {row["image_id"]: row for row in store.rows(sources.pool, IMAGES)}
+    starts = starts_of(round_, sources.maps)
+    images = {row["image_id"]: row for row in round_.open_store().rows(sources.pool, IMAGES)}
     logged = {(r["annotation_id"], r["submitted_at"]) for r in read_log(round_, DRAWINGS)}
     rows: list[Row] = []
     projects = []
@@ -208,19 +225,27 @@ def poll_drawings(round_: Round, settings: Settings, sources: Sources) -> tuple[
             if project is None:
                 continue  # nothing was asked of this annotator in this round
             projects.append(project.project_id)
-            for answer in service.answers_since(project.project_id, None):
+            for answer in usable_answers(service.answers_since(project.project_id, None), images):
                 if (answer.annotation_id, answer.updated_at.isoformat()) in logged:
                     continue
-                image = images[answer.data["image_id"]]
-                need = MaskNeed(image["image_id"], answer.data["role"], annotator)
-                base = start_map(round_, sources.maps, need)
-                canvas = Canvas(names, base, (image["height"], image["width"]))
-                row = drawing_row(store, answer, annotator, canvas)
-                if answer.completed_by != project.user_id:
-                    row["state"] = f"foreign: submitted by user {answer.completed_by}"
+                row = _polled_row(round_, answer, annotator, images[answer.data["image_id"]], starts)
+                if not answer.is_by(project.user_id):
+                    row["state"] = f"foreign: {answer.authors}, not the project's annotator"
                 rows.append(row | round_.labels)
     append_to_log(round_, DRAWINGS, rows)
     return tuple(projects)
+
+
+def _polled_row(round_: Round, answer: Answer, annotator: str, image: Row, starts: Starts) -> Row:
+    """An answer as a row of the log; one on a start that the round does not have cannot be used."""
+    shape = (image["height"], image["width"])
+    store = round_.open_store()
+    try:
+        base = starts.map_of(image["image_id"], answer.data["start"])
+    except DataError as error:
+        row = drawing_row(store, answer, annotator, Canvas(starts.names, None, shape))
+        return row | {"state": f"stale: {error}"}
+    return drawing_row(store, answer, annotator, Canvas(starts.names, base, shape))
 
 
 @stage_task("collect masks")
@@ -236,7 +261,8 @@ def collect_masks(round_: Round, settings: Settings, sources: Sources, role: str
         {
             "campaign": round_.campaign.name,
             "role": role,
-            "masks": round_.campaign.masks.model_dump(mode="json"),
+            "masks": round_.campaign.masks.model_dump(mode="json", exclude={"seconds_per_mask"}),
+            "classes": list(round_.campaign.classes.names),
         },
         {"set": set_ref.digest, "maps": sources.maps.digest},
     )
@@ -246,15 +272,15 @@ def collect_masks(round_: Round, settings: Settings, sources: Sources, role: str
     needs = round_needs(round_, sources)
     projects: tuple[int, ...] = ()
     drawn = valid_drawings(read_log(round_, DRAWINGS))
-    if any((need.image_id, need.role) not in drawn for need in needs):
+    if any(need.subject not in drawn for need in needs):
         projects = poll_drawings(round_, settings, sources)
         drawn = valid_drawings(read_log(round_, DRAWINGS))
-    if any(need.role == role and (need.image_id, need.role) not in drawn for need in needs):
-        done = sum((need.image_id, need.role) in drawn for need in needs)
+    if any(need.role == role and need.subject not in drawn for need in needs):
+        done = sum(need.subject in drawn for need in needs)
         return Waiting("masks", done, len(needs), projects)
 
     def fill(draft: Draft) -> None:
-        rows = [mask_row(drawn[(need.image_id, need.role)]) for need in needs if need.role == role]
+        rows = [mask_row(drawn[need.subject]) for need in needs if need.role == role]
         for row in rows:
             content = store.blob(row["mask_digest"], ".png")
             draft.write_file(f"{row['image_id']}.png", content, identity=True)

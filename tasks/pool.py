@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,8 +115,8 @@ def read_metadata(source: ImageSource) -> dict[str, dict[str, str]]:
         raise ConfigError(f"The metadata file {source.metadata} cannot be read: {error.strerror}.") from error
 
 
-def group_of(stem: str, source: ImageSource, metadata: dict[str, dict[str, str]]) -> str:
-    """The scene an image belongs to; an image without a group is its own scene.
+def group_of(stem: str, source: ImageSource, metadata: dict[str, dict[str, str]]) -> str | None:
+    """The scene an image belongs to; None where the source has no scenes and each image is its own.
 
     Raises:
         DataError: a group was asked for and this image has none.
@@ -133,7 +134,7 @@ def group_of(stem: str, source: ImageSource, metadata: dict[str, dict[str, str]]
         if group is None:
             raise DataError(f"`group_pattern` {source.group_pattern!r} does not match {stem!r}.")
         return group if source.group_frames is None else _block(group, match, source.group_frames)
-    return stem
+    return None
 
 
 def _block(video: str, match: re.Match[str] | None, frames: int) -> str:
@@ -157,7 +158,7 @@ def list_source(campaign: Campaign, dataset: str, source: ImageSource, seen: dic
     """
     listing = Listing([], [], [])
     metadata = read_metadata(source)
-    files = image_files(source, what=dataset)
+    files = _without_twins(source, image_files(source, what=dataset), listing)
     with progress(f"reading {dataset} images", len(files), "image") as shown:
         for found in _readable(files, seen, listing, shown):
             try:
@@ -167,7 +168,7 @@ def list_source(campaign: Campaign, dataset: str, source: ImageSource, seen: dic
                     "uri": str(found.path),
                     "width": found.width,
                     "height": found.height,
-                    "group": group_of(found.path.stem, source, metadata),
+                    "group": group_of(found.path.stem, source, metadata) or found.image_id,
                     "attributes": canonical_json(metadata.get(found.path.stem, {})),
                 }
                 if source.masks is not None:
@@ -177,6 +178,22 @@ def list_source(campaign: Campaign, dataset: str, source: ImageSource, seen: dic
             else:
                 listing.images.append(row)
     return listing
+
+
+def _without_twins(source: ImageSource, files: list[Path], listing: Listing) -> list[Path]:
+    """The files that masks and metadata, which go by stem, can be told apart for; twins go to the rejects."""
+    if source.masks is None and source.metadata is None:
+        return files
+    counts = Counter(path.stem for path in files)
+    for path in files:
+        if counts[path.stem] > 1:
+            listing.rejects.append(
+                _reject(
+                    path,
+                    f"{counts[path.stem]} images are called {path.stem!r}; masks and metadata go by that",
+                )
+            )
+    return [path for path in files if counts[path.stem] == 1]
 
 
 def _readable(files: list[Path], seen: dict[str, str], listing: Listing, shown: Progress) -> Iterator[_Found]:

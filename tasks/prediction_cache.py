@@ -16,6 +16,17 @@ from tasks.core.records import PREDICTIONS, REJECTS
 Row = dict[str, Any]
 
 
+def engine_of(campaign: Campaign) -> dict[str, Any]:
+    """What computes: part of the key of every stage that runs or trains a network."""
+    settings = campaign.predictions
+    return {
+        "engine": "torch",
+        "engine_version": torch.__version__,
+        "device": settings.device,
+        "threads": settings.threads,
+    }
+
+
 @dataclass(frozen=True)
 class PredictionCache:
     """Where one model's maps under one engine are kept; shards of it are shared by rounds and campaigns."""
@@ -31,16 +42,8 @@ class PredictionCache:
             spec: the model.
             version: version of the code that predicts.
         """
-        settings = campaign.predictions
-        engine = {
-            "engine": "torch",
-            "engine_version": torch.__version__,
-            "device": settings.device,
-            "threads": settings.threads,
-            "comparison_size": settings.comparison_size,
-            "version": version,
-        }
-        return cls(digest_of([model_digest(spec, campaign.classes.names), engine]))
+        how = {"comparison_size": campaign.predictions.comparison_size, "version": version}
+        return cls(digest_of([model_digest(spec, campaign.classes.names), engine_of(campaign) | how]))
 
     @property
     def stage(self) -> str:

@@ -95,6 +95,17 @@ def _shards(rows: list[Row], size: int) -> Iterable[list[Row]]:
     return (rows[start : start + size] for start in range(0, len(rows), size))
 
 
+@stage_task("check models")
+def check_models(round_: Round, specs: list[ModelSpec]) -> None:
+    """Load every model once, so that a wrong one is refused before any other has been run over the pool.
+
+    Raises:
+        DataError: a file is missing or damaged, has another digest, or the model has other classes.
+    """
+    for spec in specs:
+        load_model(spec, round_.campaign.classes.names, round_.campaign.predictions.device)
+
+
 @stage_task("predict pool")
 def predict_pool(round_: Round, spec: ModelSpec, pool: ArtifactRef) -> ArtifactRef:
     """The maps of one model for the round's pool: what is cached is taken from there, the rest computed."""

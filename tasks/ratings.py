@@ -74,8 +74,8 @@ def answer_row(answer: Answer, rater: str, author_id: int) -> Row:
         state = parsed.reason
     else:
         score, out_of_domain = parsed.score, parsed.out_of_domain
-    if answer.completed_by != author_id:
-        state = f"foreign: submitted by user {answer.completed_by}, not by the project's rater"
+    if not answer.is_by(author_id):
+        state = f"foreign: {answer.authors}, not the project's rater"
     return {
         "image_id": answer.data["image_id"],
         "map_digest": answer.data["map_digest"],
@@ -185,7 +185,9 @@ def poll_ratings(round_: Round, settings: Settings) -> tuple[int, ...]:
                 continue  # nothing was asked of this rater in this round
             projects.append(project.project_id)
             answers = service.answers_since(project.project_id, None)
-            rows += [answer_row(answer, rater, project.user_id) | round_.labels for answer in answers]
+            # Anybody may add a task to a project; what is not ours has none of our fields and is left alone.
+            ours = [answer for answer in answers if {"image_id", "map_digest"} <= answer.data.keys()]
+            rows += [answer_row(answer, rater, project.user_id) | round_.labels for answer in ours]
     append_to_log(round_, ANSWERS, rows)
     return tuple(projects)
 

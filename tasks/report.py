@@ -23,6 +23,7 @@ from tasks.core.records import (
     REJECTS,
     ROLES,
     SCORES,
+    SELECTION,
     SHORTFALLS,
     TEST_SETS,
     TRIALS,
@@ -71,6 +72,7 @@ def round_rows(round_: Round, closing: bool) -> RoundRows:
         order=of("candidates", DRAWING_ORDER),
         windows=of("candidates", WINDOWS),
         shortfalls=of("candidates", SHORTFALLS),
+        selection=of("candidates", SELECTION),
         ratings=of("ratings", RATINGS),
         test_set=of("test_set", TEST_SETS),
         failures=[] if closing else of("failures", FAILURES),
@@ -111,7 +113,7 @@ def _curves(round_: Round) -> tuple[Curve, ...]:
 def report_data(round_: Round, settings: Settings, rows: RoundRows, scores: Scores) -> ReportData:
     """Everything the page shows."""
     campaign, versions = round_.campaign, round_.number + (not rows.closing)
-    links = [("MLflow", settings.mlflow_uri), ("Label Studio", settings.label_studio_url)]
+    links = [("MLflow", settings.shown("mlflow")), ("Label Studio", settings.shown("label_studio"))]
     return ReportData(
         campaign=campaign.name,
         round_number=round_.number,

@@ -29,6 +29,7 @@ class RoundRows:
     order: list[Row]
     windows: list[Row]
     shortfalls: list[Row]
+    selection: list[Row]
     ratings: list[Row]
     test_set: list[Row]
     failures: list[Row]
@@ -77,7 +78,7 @@ def summary(campaign: Campaign, rows: RoundRows, scores: Scores, versions: int) 
             f"The campaign's rounds have ended; {len(rows.test_set)} of these images were labelled as one "
             "more test set and nothing was trained on them."
         )
-        return (*sentences, *_change(scores, names[0], names[-1], f"T({rows.number})"))
+        return (*sentences, *_change(scores, names[0], names[-1], f"T({rows.number})"), *_warnings(rows))
     sentences.append(
         f"{len(rows.failures)} failures and {len(rows.test_set)} test images were labelled pixel by pixel; "
         f"{names[-1]} was fine-tuned on all failures so far together with the original training set."
@@ -87,7 +88,20 @@ def summary(campaign: Campaign, rows: RoundRows, scores: Scores, versions: int) 
         *sentences,
         *_change(scores, before, after, "T(0)"),
         *_change(scores, before, after, f"T({rows.number})"),
+        *_warnings(rows),
     )
+
+
+def _warnings(rows: RoundRows) -> tuple[str, ...]:
+    """What a reader should know before trusting the selection."""
+    names = ", ".join(row["class_name"] for row in rows.windows if row["low"] is None)
+    if not names:
+        return ()
+    warning = (
+        f"Warning: fewer than 8 training masks contain {names}; objects of any size were searched for there, "
+        "without an area window."
+    )
+    return (warning,)
 
 
 def _change(scores: Scores, before: str, after: str, test_set: str) -> tuple[str, ...]:
@@ -120,7 +134,22 @@ def selection_tables(rows: RoundRows) -> tuple[PlainTable, ...]:
         (s["competitor"], s["side"], s["class_name"], str(s["wanted"]), str(s["got"]))
         for s in rows.shortfalls
     )
+    specks = sum(bool(row["rests_on_specks"]) for row in rows.order)
+    checks = tuple(
+        (f"{s['competitor']}: images without a defined discrepancy", f"{s['n_undefined']} of {s['n_images']}")
+        for s in rows.selection
+    )
     return (
+        PlainTable(
+            "Checks of the selection",
+            "An undefined discrepancy (no pixel that both models give a class) is never chosen. Specks are "
+            "classes below 0.1 % of the image.",
+            ("what", "how many"),
+            (
+                ("candidates that would not be chosen without specks", f"{specks} of {len(rows.order)}"),
+                *checks,
+            ),
+        ),
         PlainTable(
             "Reasons",
             "How often each competitor put an image into M, from which side, and how many of these "

@@ -60,7 +60,7 @@ IMAGES = _record(
     _provenance("mask_uri"),
 )  # fmt: skip
 REJECTS = _record(
-    "rejects", ("stage", "item"), Column("stage"), Column("item"), Column("reason"), _provenance("uri")
+    "rejects", ("stage", "item"), Column("stage"), Column("item"), _provenance("reason"), _provenance("uri")
 )
 LABEL_AREAS = _record(
     "label_areas", ("dataset", "image_id"),
@@ -84,11 +84,15 @@ CANDIDATES = _record(
 DRAWING_ORDER = _record(
     "drawing_order", ("position",),
     Column("position", "int64"), Column("image_id"), Column("main_class"), Column("competitor"),
-    Column("discrepancy", "float64"),
+    Column("discrepancy", "float64"), Column("rests_on_specks", "bool"),
 )  # fmt: skip
 WINDOWS = _record(
     "windows", ("class_name",),
     Column("class_name"), Column("low", "float64"), Column("high", "float64"), Column("n_masks", "int64"),
+)  # fmt: skip
+SELECTION = _record(
+    "selection", ("competitor",),
+    Column("competitor"), Column("n_images", "int64"), Column("n_undefined", "int64"),
 )  # fmt: skip
 SHORTFALLS = _record(
     "shortfalls", ("competitor", "class_name", "side"),
@@ -124,7 +128,8 @@ FAILURES = _record(
 )  # fmt: skip
 DRAWINGS = _record(
     "drawings", ("image_id", "role", "annotator", "annotation_id", "submitted_at"),
-    Column("image_id"), Column("role"), Column("annotator"), _provenance("annotation_id", "int64"),
+    Column("image_id"), Column("role"), Column("start"), Column("annotator"),
+    _provenance("annotation_id", "int64"),
     Column("mask_digest"), Column("uncovered_px", "int64"), Column("conflict_px", "int64"),
     _provenance("seconds", "float64"), _provenance("submitted_at"), Column("state"),
 )  # fmt: skip

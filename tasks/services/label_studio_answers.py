@@ -50,6 +50,15 @@ class Answer:
     created_at: datetime
     updated_at: datetime
 
+    def is_by(self, user_id: int) -> bool:
+        """Whether this user gave the answer and nobody else changed it."""
+        return self.completed_by == user_id and self.updated_by in (None, user_id)
+
+    @property
+    def authors(self) -> str:
+        """Who gave and who changed the answer, for messages."""
+        return f"submitted by user {self.completed_by}, last changed by user {self.updated_by}"
+
 
 @dataclass(frozen=True)
 class ParsedRating:

@@ -108,7 +108,7 @@ def config_file(campaign: str, tmp_path: Path, scenes: list[Scene]) -> Path:
 
 @pytest.fixture
 def config(config_file: Path) -> PeopleConfig:
-    return people_config(load_campaign(config_file))
+    return people_config(load_campaign(config_file, with_people=True))
 
 
 @pytest.fixture

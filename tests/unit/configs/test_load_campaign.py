@@ -38,7 +38,7 @@ def test_relative_paths_start_at_the_files_folder(tmp_path: Path) -> None:
     config = tmp_path / "configs" / "c.yaml"
     config.parent.mkdir()
     config.write_text(yaml.safe_dump(values), encoding="utf-8")
-    campaign = load_campaign(config)
+    campaign = load_campaign(config, with_people=True)
     assert campaign.pool.images == tmp_path / "pool"
     assert campaign.training_set.images == tmp_path / "elsewhere"
     assert campaign.familiar_test_set.masks == tmp_path / "configs/familiar/masks"
@@ -96,7 +96,10 @@ def test_an_unknown_field_gets_a_hint(tmp_path: Path, path: str, hint: str) -> N
         ("pool.group_pattern", "(", "`group_pattern` must be a regular expression"),
         ("candidates.windows", {"dog": [0, 1]}, "names 'dog', which is not a class"),
         ("candidates.windows", {"disc": [0.5, 0.1]}, "needs 0 <= low <= high <= 1"),
-        ("target.class_map", {0: "dog"}, "sends channel 0 to 'dog'"),
+        ("competitors.0.class_map", {0: "dog"}, "sends channel 0 to 'dog'"),
+        ("target.class_map", {0: "disc"}, "cannot be fine-tuned on this one"),
+        ("target.name", "t" * 37, "may have 36 characters"),
+        ("competitors.0.name", "target-v1", "has the name of a version of the target"),
         ("classes.names", ["ground", "disc"], "`colours` needs one colour per class: 2, got 3"),
         ("classes.names", ["ground", "disc", "disc"], "`names` must be unique"),
         ("classes.colours", [[1, 1, 1], [1, 1, 1], [2, 2, 2]], "`colours` must be unique"),

@@ -49,7 +49,7 @@ def test_data_that_is_not_there_in_whole_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_preset_names_the_classes_and_networks_that_are_made() -> None:
-    campaign = load_campaign(PRESET)
+    campaign = load_campaign(PRESET, with_people=True)
     assert campaign.classes == CLASSES
     specs = [campaign.target, *campaign.competitors]
     expected = [(design.name, (design.input_px, design.input_px)) for design in DESIGNS]

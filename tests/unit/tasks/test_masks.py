@@ -15,7 +15,7 @@ from tasks.artifacts import ArtifactStore
 from tasks.core.label_maps import VOID
 from tasks.core.records import DRAWINGS
 from tasks.core.rle import regions_of
-from tasks.masks import Canvas, drawing_row, needs_of, valid_drawings
+from tasks.masks import Canvas, drawing_row, needs_of, usable_answers, valid_drawings
 from tasks.services.label_studio_answers import Answer, brush_result
 from tests.lib.written_campaigns import CLASSES
 
@@ -36,7 +36,7 @@ def drawing(result: list[dict[str, Any]] | None = None, **changes: Any) -> Answe
         annotation_id=11,
         task_id=5,
         key="k",
-        data={"image_id": "a", "role": "test"},
+        data={"image_id": "a", "role": "test", "start": "e"},
         completed_by=7,
         updated_by=7,
         was_cancelled=False,
@@ -109,21 +109,38 @@ def test_a_drawing_of_an_image_of_another_size_is_malformed(tmp_path: Path) -> N
 
 def test_the_newest_valid_drawing_of_an_image_in_a_role_counts() -> None:
     def row(at: str, **changes: Any) -> dict[str, Any]:
-        given = {"image_id": "a", "role": "test", "annotator": "x", "annotation_id": 1, "state": "valid"}
-        return given | {"submitted_at": at} | changes
+        given = {"image_id": "a", "role": "test", "start": "e", "annotator": "x", "annotation_id": 1}
+        return given | {"state": "valid", "submitted_at": at} | changes
 
     rows = [row("1"), row("2", seconds=2.0), row("3", role="failure", annotation_id=2)]
     drawn = valid_drawings(rows)
-    assert drawn.keys() == {("a", "test"), ("a", "failure")}
-    assert drawn[("a", "test")]["seconds"] == 2.0
-    assert valid_drawings([*rows, row("4", state="skipped")]).keys() == {("a", "failure")}
+    assert drawn.keys() == {("a", "test", "e"), ("a", "failure", "e")}
+    assert drawn[("a", "test", "e")]["seconds"] == 2.0
+    assert valid_drawings([*rows, row("4", state="skipped")]).keys() == {("a", "failure", "e")}
 
 
 def test_images_are_dealt_out_evenly_and_the_same_in_every_run() -> None:
     ids = [f"{n:02d}" for n in range(11)]
-    needs = needs_of(["x", "y", "z"], ids, "failure")
+    starts = dict.fromkeys(ids, "e")
+    needs = needs_of(["x", "y", "z"], starts, "failure")
     counts = sorted(sum(need.annotator == name for need in needs) for name in "xyz")
     assert counts == [3, 4, 4]
-    assert needs_of(["x", "y", "z"], ids[::-1], "failure") == needs
+    assert needs_of(["x", "y", "z"], dict.fromkeys(ids[::-1], "e"), "failure") == needs
     assert sorted(need.image_id for need in needs) == ids
-    assert len({need.key for need in needs + needs_of(["x", "y", "z"], ids, "test")}) == 22
+    assert len({need.key for need in needs + needs_of(["x", "y", "z"], starts, "test")}) == 22
+
+
+def test_a_drawing_on_another_start_is_of_something_else() -> None:
+    same = needs_of(["x"], {"a": "map-1"}, "failure")
+    other = needs_of(["x"], {"a": "map-2"}, "failure")
+
+    assert same[0].key != other[0].key
+    assert same[0].subject != other[0].subject
+
+
+def test_tasks_that_are_not_ours_are_left_alone() -> None:
+    ours = drawing()
+    by_hand = replace(ours, data={"image": "/data/upload/x.png"})
+    of_another_pool = replace(ours, data=ours.data | {"image_id": "b"})
+
+    assert list(usable_answers([by_hand, ours, of_another_pool], {"a"})) == [ours]

@@ -42,7 +42,8 @@ ROUND = RoundRows(
         {"image_id": "a", "competitor": "rival", "side": "competitor"},
         {"image_id": "b", "competitor": "rival", "side": "target"},
     ],
-    order=[{"image_id": name} for name in "abcdefghi"],
+    order=[{"image_id": name, "rests_on_specks": name == "a"} for name in "abcdefghi"],
+    selection=[{"competitor": "rival", "n_images": 3, "n_undefined": 1}],
     windows=[
         {"class_name": "disc", "low": 0.1, "high": 0.25, "n_masks": 9},
         {"class_name": "square", "low": None, "high": None, "n_masks": 3},
@@ -80,7 +81,9 @@ def test_the_headline_counts_what_the_round_made() -> None:
 
 
 def test_reasons_are_counted_with_how_many_of_them_led_to_failures() -> None:
-    reasons, windows, short = selection_tables(ROUND)
+    checks, reasons, windows, short = selection_tables(ROUND)
+    assert checks.rows[0][1] == "1 of 9"
+    assert checks.rows[1] == ("rival: images without a defined discrepancy", "1 of 3")
     assert reasons.rows == (("rival", "competitor", "1", "1"), ("rival", "target", "2", "1"))
     assert windows.rows == (("disc", "0.1000", "0.2500", "9"), ("square", "none", "none", "3"))
     assert short.rows == (("rival", "target", "disc", "4", "1"),)
@@ -156,4 +159,5 @@ def test_the_summary_says_how_the_scores_changed(campaign: Campaign) -> None:
     assert "from 0.800 (target) to 0.790 (target-v1): -0.010" in sentences[2]
     assert "mined test set T(1), mIoU went from 0.200 (target) to 0.450 (target-v1): +0.250" in sentences[3]
     closing = summary(campaign, replace(ROUND, closing=True), scores, 1)
-    assert len(closing) == 2, "one version alone has not changed"
+    assert len(closing) == 3, "one version alone has not changed"
+    assert "contain square" in closing[2]
