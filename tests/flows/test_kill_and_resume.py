@@ -120,3 +120,22 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_artefacts(
         with people_at_work(run, tmp_path / "people.txt"):
             kills += finish(run, forked_runs, kill_later)
         _assert_same(run, uninterrupted)
+
+
+@pytest.mark.services
+@pytest.mark.timeout(900)
+def test_raising_the_rounds_goes_on_from_the_closing_round_and_lowering_them_changes_nothing(
+    uninterrupted: CampaignRun, forked_runs: ForkedRuns, tmp_path: Path
+) -> None:
+    """The last test here: it takes the campaign that the others compare with one round further."""
+    closed = uninterrupted.digests()
+    with people_at_work(uninterrupted, tmp_path / "people.txt"):
+        finish(uninterrupted, forked_runs, options=["--rounds", "2"])
+        longer = uninterrupted.digests()
+        finish(uninterrupted, forked_runs)
+
+    kept = {name: digest for name, digest in closed.items() if name != "2/scores"}
+    assert {name: longer[name] for name in kept} == kept
+    assert {"2/failures", "2/version", "2/report", "3/closing_report"} <= longer.keys() - closed.keys()
+    assert uninterrupted.digests() == longer
+    assert twice_asked_or_answered(uninterrupted) == []

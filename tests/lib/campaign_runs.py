@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,16 +87,25 @@ def people_at_work(run: CampaignRun, log: Path) -> Iterator[subprocess.Popen[byt
 
 
 def finish(
-    run: CampaignRun, runs: ForkedRuns, interfere: Callable[[RunningCommand], int] = lambda command: 0
+    run: CampaignRun,
+    runs: ForkedRuns,
+    interfere: Callable[[RunningCommand], int] = lambda command: 0,
+    options: Sequence[str] = (),
 ) -> int:
     """Run the campaign again and again until it has ended; returns how often `interfere` killed it.
+
+    Args:
+        run: the campaign.
+        runs: where commands are started.
+        interfere: what is done to every command; returns how often it killed it.
+        options: further options of `madloop run`.
 
     Raises:
         AssertionError: a run failed by itself, or the campaign did not end in time.
     """
     kills, deadline = 0, time.monotonic() + _DEADLINE_S
     while time.monotonic() < deadline:
-        command = runs.start(["run", str(run.config)], store=run.settings.store, log=run.log)
+        command = runs.start(["run", str(run.config), *options], store=run.settings.store, log=run.log)
         kills += interfere(command)
         command.ended.wait(_DEADLINE_S)
         if command.exit_code == 0:
