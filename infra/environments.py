@@ -31,9 +31,10 @@ def shared_root() -> Path:
 
 
 def requirements() -> list[str]:
-    """What madloop itself and its tests need, as pyproject.toml says."""
+    """What madloop itself, its extras and its tests need, as pyproject.toml says."""
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    extras = project["optional-dependencies"].values()
+    return [*project["dependencies"], *(package for extra in extras for package in extra)]
 
 
 def ensure_shared(name: str, wanted: list[str], constraints: Path) -> Path:
