@@ -4,8 +4,9 @@ SHELL := /bin/bash
 BIN := .venv/bin
 TOOLS := .venv/shared/bin
 RUN := $(BIN)/python -m
+INPUTS ?= 100000
 
-.PHONY: setup demo test test-unit test-contract test-flows test-acceptance check format
+.PHONY: setup demo test test-unit test-contract test-flows test-acceptance check format fuzz
 
 setup:
 	@$(PYTHON) infra/environments.py
@@ -18,6 +19,9 @@ test: setup
 
 test-unit: setup
 	@$(RUN) pytest tests/unit tests/property tests/architecture
+
+fuzz: setup
+	@OMP_NUM_THREADS=1 $(RUN) tests.lib.reader_fuzz --inputs $(INPUTS)
 
 test-contract: setup
 	@$(RUN) pytest tests/contract

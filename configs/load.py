@@ -9,6 +9,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from configs.locations import is_object_uri
+from configs.model_specs import MODEL_KINDS
 from configs.schema import Campaign
 from configs.settings import load_settings
 from tasks.errors import ConfigError
@@ -23,7 +25,7 @@ def load_campaign(path: Path, *, with_people: bool = False) -> Campaign:
     pipeline has no business with it.
 
     Relative paths in the file are taken from the file's own folder; a path that begins with `$MADLOOP_HOME`
-    lies in the folder where madloop keeps its things.
+    lies in the folder where madloop keeps its things. URIs of an object store stay as they are.
 
     Args:
         path: the YAML file.
@@ -82,7 +84,7 @@ def parse_campaign(raw: dict[str, Any], *, base: Path, where: str) -> Campaign:
 
 def _explain(problem: Any) -> str:
     """One validation problem as field, cause, value and, for a typo, the field that was meant."""
-    location = [part for part in problem["loc"] if part not in ("smp_folder", "smp_state_dict")]
+    location = [part for part in problem["loc"] if part not in MODEL_KINDS]
     field = ".".join(str(part) for part in location) or "the whole file"
     if problem["type"] == "extra_forbidden":
         known = _known_fields(location[:-1])
@@ -90,7 +92,9 @@ def _explain(problem: Any) -> str:
         hint = f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(known)}"
         return f"`{field}` is not a field; {hint}"
     value = problem.get("input")
-    shown = "" if isinstance(value, dict) or problem["type"] == "missing" else f" (got {value!r})"
+    # A URI stands in the message already, unless it holds a password.
+    is_said = isinstance(value, str) and is_object_uri(value)
+    shown = "" if isinstance(value, dict) or problem["type"] == "missing" or is_said else f" (got {value!r})"
     return f"`{field}`: {problem['msg']}{shown}"
 
 

@@ -8,199 +8,20 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from configs.classes import Classes, MaskEncoding
+from configs.image_sources import ImageSource
+from configs.model_specs import ModelSpec, Network, can_be_trained
+from configs.sections import Section
 
 MAX_TARGET_NAME = 36
-MAX_CLASSES = 254  # class indices are stored in one byte and 255 stands for void
 
-Colour = tuple[
-    Annotated[int, Field(ge=0, le=255)],
-    Annotated[int, Field(ge=0, le=255)],
-    Annotated[int, Field(ge=0, le=255)],
-]
-Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")]
 # Together these two fit into a Label Studio project title, which has 50 characters at most.
 CampaignName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,21}$")]
 Person = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,13}$")]
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-
-class Section(BaseModel):
-    """Base of every part of a campaign file: immutable, no unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Classes(Section):
-    """The label set of the campaign; the position of a name is its class index."""
-
-    names: tuple[str, ...] = Field(
-        min_length=2, max_length=MAX_CLASSES, description="Class names, index 0 first."
-    )
-    colours: tuple[Colour, ...] = Field(description="RGB colour of each class on maps, 0..255.")
-    background: str | None = Field(default=None, description="Class that forms no subgroup, if there is one.")
-    foreground: tuple[str, ...] | None = Field(
-        default=None,
-        description="Classes that may be an image's main class in a test set; "
-        "default: all but the background.",
-    )
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if len(set(self.names)) != len(self.names):
-            raise ValueError("`names` must be unique")
-        if len(self.colours) != len(self.names):
-            raise ValueError(
-                f"`colours` needs one colour per class: {len(self.names)}, got {len(self.colours)}"
-            )
-        if len(set(self.colours)) != len(self.colours):
-            raise ValueError("`colours` must be unique, or people cannot tell the classes apart")
-        for name in (self.background, *(self.foreground or ())):
-            if name is not None and name not in self.names:
-                raise ValueError(f"{name!r} is not one of the class names {list(self.names)}")
-        if self.background is not None and self.background in (self.foreground or ()):
-            raise ValueError(f"`background` {self.background!r} cannot be a foreground class")
-        return self
-
-    @property
-    def count(self) -> int:
-        """Number of classes C."""
-        return len(self.names)
-
-    @property
-    def legend(self) -> list[tuple[str, str]]:
-        """Name and `#rrggbb` of every class, index 0 first."""
-        return [(n, f"#{r:02x}{g:02x}{b:02x}") for n, (r, g, b) in zip(self.names, self.colours, strict=True)]
-
-    @property
-    def subgroup_indices(self) -> tuple[int, ...]:
-        """Indices of the classes that form subgroups: all but the background."""
-        return tuple(i for i, name in enumerate(self.names) if name != self.background)
-
-    @property
-    def foreground_indices(self) -> tuple[int, ...]:
-        """Indices of the classes that may be the main class of an image."""
-        if self.foreground is None:
-            return self.subgroup_indices
-        return tuple(i for i, name in enumerate(self.names) if name in self.foreground)
-
-
-class MaskEncoding(Section):
-    """How label masks are stored in image files."""
-
-    kind: Literal["index", "palette", "colours"] = Field(
-        default="index",
-        description="index: one channel, value = class index; palette: PNG palette index = class index; "
-        "colours: RGB, looked up in the class colours.",
-    )
-    void: int | None = Field(
-        default=255, ge=0, le=255, description="Index that means 'ignore' (index, palette)."
-    )
-    void_colours: tuple[Colour, ...] = Field(
-        default=(), description="RGB colours that mean 'ignore' (colours)."
-    )
-
-
-class ImageSource(Section):
-    """A set of images, with masks where they exist.
-
-    Images are matched to masks by file stem.
-    """
-
-    images: Path = Field(description="Folder of images, searched recursively.")
-    listing: Path | None = Field(
-        default=None, description="Text file with one image stem a line; default: all."
-    )
-    masks: Path | None = Field(default=None, description="Folder of masks with the same stems.")
-    metadata: Path | None = Field(default=None, description="CSV with a column `stem` and further columns.")
-    group_column: str | None = Field(default=None, description="Metadata column that names an image's scene.")
-    group_pattern: str | None = Field(
-        default=None,
-        description="Regular expression on the stem; its first group (or whole match) is the scene.",
-    )
-    group_frames: int | None = Field(
-        default=None,
-        ge=1,
-        description="Frames per scene, for video: the pattern's first group is then the video, the second "
-        "the frame's number.",
-    )
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.group_column is not None and self.group_pattern is not None:
-            raise ValueError("give `group_column` or `group_pattern`, not both")
-        if self.group_column is not None and self.metadata is None:
-            raise ValueError("`group_column` needs `metadata`")
-        try:
-            pattern = re.compile(self.group_pattern or "")
-        except re.error as error:
-            raise ValueError(f"`group_pattern` must be a regular expression: {error}") from error
-        if self.group_frames is not None and pattern.groups != 2:
-            raise ValueError(
-                "`group_frames` needs a `group_pattern` with two groups: the video and the frame's number"
-            )
-        return self
-
-
-class Network(Section):
-    """What every model spec says: how an image goes in and how a map comes out."""
-
-    name: Slug = Field(description="Name of the model in records and reports.")
-    digest: Digest | None = Field(default=None, description="SHA-256 the weight file must have.")
-    input_size: tuple[Annotated[int, Field(ge=16, le=8192)], Annotated[int, Field(ge=16, le=8192)]] | None = (
-        Field(
-            default=None,
-            description="Height and width in pixels the network sees; default: the image's own size.",
-        )
-    )
-    resampler: Literal["bilinear", "bicubic", "area", "nearest"] = Field(
-        default="bilinear", description="Interpolation of the input image."
-    )
-    antialias: bool = Field(
-        default=True, description="Low-pass before shrinking (as torchvision and Pillow do)."
-    )
-    mean: tuple[float, float, float] = Field(
-        default=(0.485, 0.456, 0.406), description="Per channel, of RGB scaled to 0..1."
-    )
-    std: tuple[float, float, float] = Field(
-        default=(0.229, 0.224, 0.225), description="Per channel, of RGB scaled to 0..1."
-    )
-    threshold: float | None = Field(
-        default=None,
-        gt=0,
-        lt=1,
-        description="For one sigmoid channel: probability from which a pixel is class 1.",
-    )
-    class_map: dict[int, str] | None = Field(
-        default=None,
-        description="Output channel -> class name of the campaign, for a model of another label set; "
-        "channels that are not named become void.",
-    )
-
-
-class SmpFolder(Network):
-    """A directory in segmentation-models-pytorch's `from_pretrained` format, or (by a switch) a hub id."""
-
-    kind: Literal["smp_folder"] = "smp_folder"
-    path: str = Field(description="Directory with config.json and model.safetensors, or a hub id.")
-    from_hub: bool = Field(default=False, description="Whether `path` is a hub id that may be downloaded.")
-
-
-class SmpStateDict(Network):
-    """A segmentation-models-pytorch architecture and encoder with a state dict beside it."""
-
-    kind: Literal["smp_state_dict"] = "smp_state_dict"
-    architecture: str = Field(description="smp architecture, e.g. unet, fpn, deeplabv3plus.")
-    encoder: str = Field(description="smp encoder name, e.g. resnet18 or tu-mobilenetv3_small_050.")
-    arguments: dict[str, Any] = Field(
-        default_factory=dict, description="Further keyword arguments of the network."
-    )
-    weights: Path = Field(description="State dict: .safetensors, or .pt read with weights_only=True.")
-
-
-ModelSpec = Annotated[SmpFolder | SmpStateDict, Field(discriminator="kind")]
 
 
 class Predictions(Section):
@@ -215,7 +36,23 @@ class Predictions(Section):
     shard_size: int = Field(default=64, ge=1, description="Images per stored shard: what a crash may cost.")
     device: Literal["cpu", "cuda"] = Field(default="cpu", description="Where networks run.")
     threads: int = Field(
-        default=2, ge=1, le=256, description="CPU threads; part of what makes results bit-equal."
+        default=2,
+        ge=1,
+        le=256,
+        description="CPU threads of fine-tuning and evaluation; part of what makes results bit-equal.",
+    )
+    processes: int | None = Field(
+        default=None,
+        ge=1,
+        le=1024,
+        description="Processes that go through the pool, of one thread each; default: one per CPU core.",
+    )
+    engine: Literal["onnxruntime", "torch"] = Field(
+        default="onnxruntime",
+        description="What runs networks over the pool; onnxruntime only where it gives torch's maps.",
+    )
+    parity_images: int = Field(
+        default=16, ge=1, description="Pool images on which the two engines are compared."
     )
 
 
@@ -353,6 +190,11 @@ class Campaign(Section):
         default=0, ge=0, description="Seeds every draw; the same seed gives the same M, S and T."
     )
     rounds: int = Field(default=2, ge=1, le=99, description="r: rounds of mining, labelling and fine-tuning.")
+    repair: bool = Field(
+        default=True,
+        description="Whether the target is fine-tuned; false: a round ends with S and T labelled, scores and "
+        "the report. A target that cannot be trained here needs false.",
+    )
     closing_test_set: bool = Field(
         default=True,
         description="After the last round, mine once more and label a test set only, as the paper does.",
@@ -379,9 +221,15 @@ class Campaign(Section):
     def _check_target(self) -> Self:
         if len(self.target.name) > MAX_TARGET_NAME:
             raise ValueError(f"`target.name` may have {MAX_TARGET_NAME} characters: versions add to it")
-        if self.target.class_map is not None:
+        if self.repair and not can_be_trained(self.target):
             raise ValueError(
-                "`target.class_map`: a model of another label set cannot be fine-tuned on this one"
+                f"`target.kind: {self.target.kind}` cannot be fine-tuned; set `repair: false` to mine, rate, "
+                "label and judge only"
+            )
+        if self.repair and isinstance(self.target, Network) and self.target.class_map is not None:
+            raise ValueError(
+                "`target.class_map`: a model of another label set cannot be fine-tuned on this one; set "
+                "`repair: false` to mine, rate, label and judge only"
             )
         for competitor in self.competitors:
             if re.fullmatch(rf"{re.escape(self.target.name)}-v\d+", competitor.name):
@@ -407,7 +255,8 @@ class Campaign(Section):
             if not 0 <= window[0] <= window[1] <= 1:
                 raise ValueError(f"`candidates.windows.{what}` needs 0 <= low <= high <= 1, got {window}")
         for spec in (self.target, *self.competitors):
-            for channel, class_name in (spec.class_map or {}).items():
+            class_map = spec.class_map if isinstance(spec, Network) else None
+            for channel, class_name in (class_map or {}).items():
                 if class_name not in self.classes.names:
                     raise ValueError(
                         f"`class_map` of {spec.name!r} sends channel {channel} to {class_name!r}, "

@@ -16,18 +16,20 @@ from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
+from configs.locations import is_object_uri, split_object_uri
 from tasks.errors import ConfigError
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 MAIL_DOMAIN = "madloop.local"  # people's logins are names, not mailboxes: nothing is ever sent
 
-ServiceName = Literal["prefect", "mlflow", "label_studio"]
+ServiceName = Literal["prefect", "mlflow", "label_studio", "object_store"]
 
 # service -> (what people call it, environment variable of its address)
 SERVICES: dict[ServiceName, tuple[str, str]] = {
     "prefect": ("Prefect", "MADLOOP_PREFECT_API_URL"),
     "mlflow": ("MLflow", "MADLOOP_MLFLOW_URI"),
     "label_studio": ("Label Studio", "MADLOOP_LABEL_STUDIO_URL"),
+    "object_store": ("Object store", "MADLOOP_S3_ENDPOINT_URL"),  # optional: a store may be a folder
 }
 TOKEN_VARIABLE = "MADLOOP_LABEL_STUDIO_TOKEN"  # noqa: S105 - the name of a variable, not a token
 
@@ -38,13 +40,22 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
+class ObjectStoreAccess(Frozen):
+    """Endpoint of the object store, with keys where it is the local one; None leaves it to boto3."""
+
+    url: str | None = None
+    access_key: SecretStr | None = None
+    secret_key: SecretStr | None = None
+
+
 class Endpoints(Frozen):
-    """Addresses of the services, and the token the pipeline shows to Label Studio; None means not known."""
+    """Addresses of the services, and what the pipeline shows to them; None means not known."""
 
     prefect_api_url: str | None = None
     mlflow_uri: str | None = None
     label_studio_url: str | None = None
     label_studio_token: SecretStr | None = None
+    object_store: ObjectStoreAccess = ObjectStoreAccess()
 
 
 class Login(Frozen):
@@ -66,16 +77,16 @@ class Settings(Endpoints):
 
     Attributes:
         home: folder of everything that is kept.
-        store_folder: folder of the artefact store where it is not below `home`.
+        store_place: where the artefact store is if not in `store` below `home`: a folder or `s3://bucket/prefix`.
     """
 
     home: Path
-    store_folder: Path | None = None
+    store_place: str | None = None
 
     @property
-    def store(self) -> Path:
-        """Folder of the artefact store."""
-        return self.store_folder or self.home / "store"
+    def store(self) -> str:
+        """Place of the artefact store: a folder or `s3://bucket/prefix`."""
+        return self.store_place or str(self.home / "store")
 
     @property
     def services(self) -> Path:
@@ -97,17 +108,22 @@ class Settings(Endpoints):
         """People's logins by name (mode 0600)."""
         return self.services / "people.json"
 
-    def shown(self, service: ServiceName) -> str | None:
-        """The address of a service as it may be shown: without a password, without the path of an API."""
-        url = {
+    def address(self, service: ServiceName) -> str | None:
+        """The address of a service, None when it is not known."""
+        return {
             "prefect": self.prefect_api_url,
             "mlflow": self.mlflow_uri,
             "label_studio": self.label_studio_url,
-        }
-        parts = urlsplit(url[service] or "")
+            "object_store": self.object_store.url,
+        }[service]
+
+    def shown(self, service: ServiceName) -> str | None:
+        """The address of a service as it may be shown: without a password, without the path of an API."""
+        url = self.address(service)
+        parts = urlsplit(url or "")
         place = parts.hostname if parts.port is None else f"{parts.hostname}:{parts.port}"
         path = parts.path.removesuffix("/api")
-        return None if url[service] is None else urlunsplit((parts.scheme, place or "", path, "", ""))
+        return None if url is None else urlunsplit((parts.scheme, place or "", path, "", ""))
 
     def require(self, service: ServiceName) -> str:
         """The address of a service that is needed now.
@@ -116,11 +132,7 @@ class Settings(Endpoints):
             ConfigError: neither the environment nor `services.json` names it.
         """
         title, variable = SERVICES[service]
-        url = {
-            "prefect": self.prefect_api_url,
-            "mlflow": self.mlflow_uri,
-            "label_studio": self.label_studio_url,
-        }[service]
+        url = self.address(service)
         if url is None:
             raise ConfigError(
                 f"{title} was required, but no address is known: {variable} is not set and "
@@ -162,15 +174,40 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     # The local server's token is shown to the local server only, never to an address from the environment.
     if token is None and label_studio_url == local.label_studio_url:
         token = local.label_studio_token
-    store = variables.get("MADLOOP_STORE")
     return Settings(
         home=home,
-        store_folder=Path(store).expanduser().resolve() if store else None,
+        store_place=_store_place(variables.get("MADLOOP_STORE")),
+        object_store=_object_store(_address(given["object_store"]), local.object_store),
         prefect_api_url=_address(given["prefect"]) or local.prefect_api_url,
         mlflow_uri=_address(given["mlflow"]) or local.mlflow_uri,
         label_studio_url=label_studio_url,
         label_studio_token=token,
     )
+
+
+def _store_place(given: str | None) -> str | None:
+    if not given:
+        return None
+    if not is_object_uri(given):
+        return str(Path(given).expanduser().resolve())
+    try:
+        split_object_uri(given)
+    except ValueError as error:
+        raise ConfigError(f"MADLOOP_STORE: {error}.") from error
+    return given.rstrip("/")
+
+
+def _object_store(url: str | None, local: ObjectStoreAccess) -> ObjectStoreAccess:
+    """The endpoint, with the local server's keys for the local server only."""
+    if url in (None, local.url):
+        return local
+    parts = urlsplit(url or "")
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+        raise ConfigError(
+            "MADLOOP_S3_ENDPOINT_URL must be an address such as https://s3.example.org, without user and "
+            "password; keys are given by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or by a profile."
+        )
+    return ObjectStoreAccess(url=url)
 
 
 def _address(url: str | None) -> str | None:
@@ -189,10 +226,15 @@ def read_endpoints(path: Path) -> Endpoints:
 
 
 def write_endpoints(path: Path, endpoints: Endpoints) -> None:
-    """Put the endpoints, with the token in clear, into a file only its owner can read."""
-    token = endpoints.label_studio_token
-    raw = endpoints.model_dump(exclude={"label_studio_token"})
-    write_private(path, {**raw, "label_studio_token": None if token is None else token.get_secret_value()})
+    """Put the endpoints, with the token and the keys in clear, into a file only its owner can read."""
+    write_private(path, _in_clear(endpoints.model_dump()))
+
+
+def _in_clear(value: Any) -> Any:
+    """A dumped model with the values of its secrets."""
+    if isinstance(value, dict):
+        return {name: _in_clear(part) for name, part in value.items()}
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
 def read_logins(settings: Settings) -> dict[str, Login]:

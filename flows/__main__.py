@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -38,11 +38,12 @@ def madloop() -> None:
 
 @madloop.command()
 @click.option("--rounds", type=click.IntRange(1, 99), help="Rounds in all; default: as the preset says (1).")
-def demo(rounds: int | None) -> None:
+@click.option("--object-store", is_flag=True, help="Keep store and pool in a local S3 server (SeaweedFS).")
+def demo(rounds: int | None, object_store: bool) -> None:
     """Run a whole round on an embedded data set, with simulated people and real services."""
     from flows.demo import run_demo
 
-    run_demo(rounds)
+    run_demo(rounds, object_store=object_store)
 
 
 @madloop.command()
@@ -85,24 +86,87 @@ def artifacts(campaign: str, number: int | None) -> None:
     print_artifacts(campaign, number)
 
 
+@madloop.command()
+@click.argument("campaign")
+@click.option("--to", "target", type=click.Path(path_type=Path), required=True, help="A new or empty folder.")
+@click.option(
+    "--format", "format_", type=click.Choice(["png", "coco", "voc"]), default="png", show_default=True
+)
+@click.option("--role", type=click.Choice(["failures", "test", "all"]), default="all", show_default=True)
+@click.option("--round", "number", type=click.IntRange(1, 99), help="Only this round.")
+def export(
+    campaign: str, target: Path, format_: Literal["png", "coco", "voc"], role: str, number: int | None
+) -> None:
+    """Write the labelled images of CAMPAIGN, S and T with their masks, to a folder."""
+    from flows.export import export_campaign
+
+    export_campaign(campaign, target, format_, role, number)
+
+
+@madloop.command()
+@click.argument("campaign", required=False)
+@click.option("--all", "every", is_flag=True, help="All campaigns of the store.")
+@click.option("--to", "target", type=click.Path(path_type=Path), required=True, help="FILE.tar.zst, new.")
+def backup(campaign: str | None, every: bool, target: Path) -> None:
+    """Save all that people did in CAMPAIGN, and what is needed to go on from there, in one file."""
+    from flows.backup import back_up
+
+    back_up(campaign, every, target)
+
+
+@madloop.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--check", is_flag=True, help="Only verify the file; nothing is written.")
+@click.option("--answers-only", is_flag=True, help="Only answers, drawings and masks.")
+def restore(file: Path, check: bool, answers_only: bool) -> None:
+    """Put a backup back into the store; nothing that is there is ever replaced."""
+    from flows.backup import check_backup, restore_backup
+
+    if check:
+        check_backup(file)
+    else:
+        restore_backup(file, answers_only=answers_only)
+
+
+@madloop.command()
+@click.argument("campaign", required=False)
+@click.option("--yes", is_flag=True, help="Remove what is listed; without it nothing is removed.")
+def prune(campaign: str | None, yes: bool) -> None:
+    """List what may go from the store, and what never goes. With CAMPAIGN: only what belongs to it."""
+    from flows.prune import prune_store
+
+    prune_store(campaign, remove=yes)
+
+
+@madloop.command()
+@click.argument("campaign")
+@click.option("--to", "target", type=click.Path(path_type=Path), required=True, help="The page, FILE.md.")
+def results(campaign: str, target: Path) -> None:
+    """Write the results of CAMPAIGN as a Markdown page, from the store alone."""
+    from flows.results import write_results
+
+    write_results(campaign, target)
+
+
 @madloop.group()
 def services() -> None:
-    """Prefect, MLflow and Label Studio as plain processes on this machine."""
+    """Prefect, MLflow, Label Studio and, if wanted, an S3 server as plain processes on this machine."""
 
 
 @services.command("up")
-def services_up_command() -> None:
-    """Start what is not running and wait until all three answer."""
+@click.option("--object-store", is_flag=True, help="Start a local S3 server (SeaweedFS), too.")
+def services_up_command(object_store: bool) -> None:
+    """Start what is not running and wait until all answer."""
     from configs.settings import load_settings
     from infra.local import services_up
 
-    services_up(load_settings(), on_event=click.echo)
+    services_up(load_settings(), on_event=click.echo, object_store=object_store)
     _print_services()
 
 
 @services.command("down")
 def services_down_command() -> None:
-    """Stop all three, with everything they started."""
+    """Stop them all, with everything they started."""
     from configs.settings import load_settings
     from infra.local import services_down
 

@@ -8,7 +8,7 @@ import click
 
 from configs.load import has_simulated_people, load_campaign
 from configs.schema import Campaign
-from configs.settings import Settings, load_settings, read_logins
+from configs.settings import CHECKOUT, Settings, load_settings, read_logins
 from flows.running import advance, advance_until_finished, prepare_environment, simulated_people
 from tasks.errors import ConfigError, NotReadyError, Waiting
 
@@ -26,7 +26,7 @@ def run_campaign(config: Path, *, simulated: bool, rounds: int | None) -> None:
             f"{config} has no section `simulated_people`; add one, or use `--annotators human`."
         )
     prepare_environment(settings)
-    _store(campaign, settings)
+    _store(campaign, settings, simulated)
     if simulated:
         with simulated_people(config, settings) as people:
             advance_until_finished(campaign.name, rounds, settings, people)
@@ -38,11 +38,16 @@ def run_campaign(config: Path, *, simulated: bool, rounds: int | None) -> None:
     print_outcome(campaign.name, settings)
 
 
-def _store(campaign: Campaign, settings: Settings) -> None:
+def _store(campaign: Campaign, settings: Settings, simulated: bool) -> None:
+    """Put the campaign into the store, with a note that a run begins."""
     from tasks.artifacts import ArtifactStore  # noqa: PLC0415 - imports Arrow
+    from tasks.machine import machine_facts  # noqa: PLC0415
     from tasks.rounds import save_campaign  # noqa: PLC0415
+    from tasks.run_log import note_run  # noqa: PLC0415
 
-    save_campaign(ArtifactStore.at(settings.store), campaign)
+    store = ArtifactStore.at(settings.store)
+    save_campaign(store, campaign)
+    note_run(store, campaign.name, simulated=simulated, machine=machine_facts(CHECKOUT))
 
 
 def _say_where_to_go(campaign: Campaign, settings: Settings, waiting: Waiting, config: Path) -> None:

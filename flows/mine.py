@@ -6,16 +6,16 @@ from prefect import flow
 
 from flows.opening import open_round, tagged
 from tasks.announcements import announce_candidates, announce_links
-from tasks.artifacts import ArtifactRef
 from tasks.candidates import choose_candidates
 from tasks.discrepancies import compute_discrepancies
+from tasks.engines import choose_engines
 from tasks.labelled_sets import given_set, split_of
 from tasks.ledger import excluded_images
 from tasks.maps import draw_maps
 from tasks.pool import list_images
 from tasks.predictions import check_models, predict_pool
 from tasks.ratings import request_ratings
-from tasks.rounds import Round, recall
+from tasks.rounds import recall
 from tasks.versions import spec_of_version
 
 
@@ -31,11 +31,18 @@ def mine(campaign: str, round_number: int, request: bool = True) -> None:
     settings, round_ = open_round(campaign, round_number)
     with tagged(campaign, round_number):
         target = spec_of_version(round_, round_number - 1)
+        models = [target, *round_.campaign.competitors]
         if recall(round_, "candidates") is None:
-            check_models(round_, [target, *round_.campaign.competitors])
+            check_models(round_, models)
         pool = list_images(round_)
         split_of(round_, given_set(round_, pool, "familiar", "T(0)"))  # refused now, not after people's work
-        discrepancies = _discrepancies(round_, pool)
+        maps_of = predict_pool(round_, models, choose_engines(round_, models, pool), pool)
+        discrepancies = {
+            spec.name: compute_discrepancies.with_options(
+                task_run_name=f"compute discrepancies: {spec.name}"
+            )(round_, spec.name, maps_of[target.name], maps_of[spec.name])
+            for spec in round_.campaign.competitors
+        }
         candidates = choose_candidates(round_, pool, discrepancies, excluded_images(round_))
         if not request:
             return
@@ -43,20 +50,3 @@ def mine(campaign: str, round_number: int, request: bool = True) -> None:
         announce_candidates(round_, pool, candidates, maps)
         projects = request_ratings(round_, settings, pool, maps)
         announce_links(round_, settings, "ratings", projects)
-
-
-def _discrepancies(round_: Round, pool: ArtifactRef) -> dict[str, ArtifactRef]:
-    """Joint histograms by competitor, in the order of the config."""
-    target = spec_of_version(round_, round_.number - 1)
-    target_maps = predict_pool.with_options(task_run_name=f"predict pool: {target.name}")(
-        round_, target, pool
-    )
-    discrepancies = {}
-    for competitor in round_.campaign.competitors:
-        predict = predict_pool.with_options(task_run_name=f"predict pool: {competitor.name}")
-        compare = compute_discrepancies.with_options(
-            task_run_name=f"compute discrepancies: {competitor.name}"
-        )
-        maps = predict(round_, competitor, pool)
-        discrepancies[competitor.name] = compare(round_, competitor.name, target_maps, maps)
-    return discrepancies

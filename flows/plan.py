@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 
 import click
+import numpy as np
+from numpy.typing import NDArray
 
 from configs.load import load_campaign
 from configs.schema import Campaign
@@ -13,6 +15,7 @@ from configs.settings import Settings, load_settings
 from flows.running import prepare_environment
 from tasks.core.ranking import upper_bound
 from tasks.core.sampling import floor_share
+from tasks.errors import DataError
 
 _TIMED_IMAGES = 4
 
@@ -22,10 +25,10 @@ def print_plan(config: Path, *, quick: bool) -> None:
     campaign, settings = load_campaign(config), load_settings()
     if not quick:
         prepare_environment(settings)
-    from tasks.pool import image_files  # noqa: PLC0415 - imports torch and Prefect
+    from tasks.pool import source_files  # noqa: PLC0415 - imports torch and Prefect
 
-    files = image_files(campaign.pool, what="pool")
-    seconds = seconds_per_image(campaign, files[:_TIMED_IMAGES])
+    files = source_files(campaign.pool, what="pool").uris
+    seconds = seconds_per_image(campaign, files)
     bound = min(
         upper_bound(
             len(campaign.competitors), len(campaign.classes.subgroup_indices), campaign.candidates.quota
@@ -60,27 +63,54 @@ def people_lines(campaign: Campaign, n_candidates: int) -> list[str]:
     ]
 
 
-def seconds_per_image(campaign: Campaign, files: list[Path]) -> float:
+def seconds_per_image(campaign: Campaign, files: list[str]) -> float:
     """Seconds all models together take for one image, timed on a few of the pool."""
-    from models.inference import predict, set_threads  # noqa: PLC0415 - imports torch
-    from models.preprocess import comparison_shape, read_image  # noqa: PLC0415
+    from models.finished_maps import FinishedMaps  # noqa: PLC0415
+    from models.inference import InputImage, predict, set_threads  # noqa: PLC0415 - imports torch
+    from models.preprocess import comparison_shape  # noqa: PLC0415
     from models.zoo import load_model  # noqa: PLC0415
 
     set_threads(campaign.predictions.threads)
+    # Networks do not ask what an image is known by.
+    images = [InputImage(pixels, "", "") for pixels in readable_images(files, _TIMED_IMAGES)]
     total = 0.0
     for spec in (campaign.target, *campaign.competitors):
-        model = load_model(spec, campaign.classes.names, campaign.predictions.device)
-        images = [read_image(path) for path in files]
-        shapes = [
-            comparison_shape(image.shape[0], image.shape[1], campaign.predictions.comparison_size)
-            for image in images
-        ]
+        model = load_model(
+            spec, campaign.classes.names, campaign.predictions.device, campaign.predictions.threads
+        )
+        if isinstance(model, FinishedMaps):
+            continue  # nothing is computed
+        sides = (image.pixels.shape[:2] for image in images)
+        shapes = [comparison_shape(h, w, campaign.predictions.comparison_size) for h, w in sides]
         predict(model, images[0], height=shapes[0][0], width=shapes[0][1])  # the first run also warms up
         start = time.perf_counter()
         for image, (height, width) in zip(images, shapes, strict=True):
             predict(model, image, height=height, width=width)
         total += (time.perf_counter() - start) / len(images)
     return total
+
+
+def readable_images(files: list[str], count: int) -> list[NDArray[np.uint8]]:
+    """The first `count` images that can be read, RGB, uint8, (H, W, 3).
+
+    Raises:
+        DataError: none can.
+    """
+    from models.decoding import decode_image  # noqa: PLC0415
+    from tasks.image_files import read_bytes  # noqa: PLC0415
+
+    images: list[NDArray[np.uint8]] = []
+    problem: DataError | None = None
+    for uri in files:
+        try:
+            images.append(decode_image(read_bytes(uri), where=uri))
+        except DataError as error:  # the pool's stage will reject it
+            problem = error
+        if len(images) == count:
+            break
+    if not images:
+        raise DataError(f"No image of `pool` can be used; the last reason: {problem}") from problem
+    return images
 
 
 def true_size(campaign: Campaign, settings: Settings) -> int:

@@ -25,6 +25,8 @@ from tasks.versions import spec_of_version
 def rectify(campaign: str, round_number: int, closing: bool = False) -> State[Any] | None:
     """Collect the masks; when all are in, fine-tune the target, judge all versions and write the report.
 
+    Without the campaign's `repair` nothing is fine-tuned, and the target stays as it is.
+
     Args:
         campaign: name of a stored campaign.
         round_number: 1-based.
@@ -43,7 +45,7 @@ def rectify(campaign: str, round_number: int, closing: bool = False) -> State[An
             )
             if isinstance(masks, Waiting):
                 return waiting_state(masks)
-        if not closing:
+        if not closing and round_.campaign.repair:
             _new_version(round_)
         versions = round_number if closing else round_number + 1
         scores = _evaluate(round_, versions)
@@ -72,5 +74,6 @@ def _new_version(round_: Round) -> ArtifactRef:
 
 def _evaluate(round_: Round, versions: int) -> ArtifactRef:
     """Scores of the first `versions` versions and of all competitors on all test sets so far."""
-    models = [spec_of_version(round_, n) for n in range(versions)] + list(round_.campaign.competitors)
+    targets = [spec_of_version(round_, n) for n in range(versions if round_.campaign.repair else 1)]
+    models = targets + list(round_.campaign.competitors)
     return evaluate(round_, models, _of_rounds(round_, "pool"), _of_rounds(round_, "masks-test"))

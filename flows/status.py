@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -102,7 +101,7 @@ def print_artifacts(name: str, number: int | None) -> None:
         if number in (None, round_.number):
             click.echo(f"round {round_.number}")
             for stage, ref in stages_of(round_).items():
-                click.echo(f"  {stage:<28}{ref.digest[:16]}  {settings.store / ref.folder}")
+                click.echo(f"  {stage:<28}{ref.digest[:16]}  {settings.store}/{ref.folder}")
 
 
 def identity_digests(name: str, settings: Settings) -> dict[str, str]:
@@ -115,7 +114,7 @@ def identity_digests(name: str, settings: Settings) -> dict[str, str]:
     }
 
 
-def newest_table(name: str, settings: Settings) -> tuple[str, Path]:
+def newest_table(name: str, settings: Settings) -> tuple[str, str]:
     """The version x test-set matrix of the newest round that has ended, as text, and the place of its report.
 
     Raises:
@@ -131,13 +130,8 @@ def newest_table(name: str, settings: Settings) -> tuple[str, Path]:
         table = matrix_table(campaign, rows, round_.number if closing else round_.number + 1)
         sizes = _sizes_line(round_, closing)
         title = f"mIoU after round {round_.number}{' (closing test set)' if closing else ''}"
-        report = (
-            settings.store / "reports" / f"{name}-round-{round_.number}{'-closing' if closing else ''}.html"
-        )
-        return (
-            f"{title}; {sizes}\n{text_table(table)}",
-            report,
-        )
+        page = f"{name}-round-{round_.number}{'-closing' if closing else ''}.html"
+        return f"{title}; {sizes}\n{text_table(table)}", f"{settings.store}/reports/{page}"
     raise TroubleshootError(f"No round of {name!r} has ended yet; see `madloop status {name}`.")
 
 

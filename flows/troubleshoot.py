@@ -35,8 +35,10 @@ def troubleshoot(campaign: str, rounds: int | None = None) -> State[Any]:
             waiting = advance_round(first.at(number), closing=False)
             if waiting is not None:
                 return waiting_state(waiting)
-        # A round that has ended in full needs no closing pass: its test set is labelled.
-        if first.campaign.closing_test_set and not has_ended(first.at(last + 1), closing=False):
+        # A round that has ended in full needs no closing pass: its test set is labelled. Without repair there
+        # is no last version for the closing test set to judge.
+        is_closed = first.campaign.closing_test_set and first.campaign.repair
+        if is_closed and not has_ended(first.at(last + 1), closing=False):
             waiting = advance_round(first.at(last + 1), closing=True)
             if waiting is not None:
                 return waiting_state(waiting)

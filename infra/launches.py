@@ -1,4 +1,4 @@
-"""What is run for Prefect, MLflow and Label Studio: the command and the whole environment of each.
+"""What is run for each server: the command and the whole environment.
 
 Nothing here calls home: every switch that was found is set, and Label Studio, which asks GitHub for tips
 whenever a page is opened, is given a proxy that refuses.
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from configs.settings import CHECKOUT, MAIL_DOMAIN, ServiceName, Settings, write_private
 from infra.processes import LOOPBACK, Launch
+from infra.seaweedfs import seaweedfs_launch
 from tasks.errors import ConfigError
 
 LABEL_STUDIO_BIN = "MADLOOP_LABEL_STUDIO_BIN"
@@ -78,13 +79,19 @@ def launch_of(settings: Settings, name: ServiceName, port: int) -> Launch:
     """Command, environment and folder of one service; makes the folder.
 
     Raises:
-        ConfigError: Label Studio is not installed, or its administrator's file is lost.
+        ConfigError: Label Studio or SeaweedFS is not installed, or the file of Label Studio's administrator
+            is lost.
     """
     folder = settings.services / name
     folder.mkdir(parents=True, exist_ok=True)
     base = {key: os.environ[key] for key in PASSED_ON if key in os.environ}
-    command_of = {"prefect": _prefect, "mlflow": _mlflow, "label_studio": _label_studio}[name]
-    command, own = command_of(settings, port)
+    command_of = {
+        "prefect": _prefect,
+        "mlflow": _mlflow,
+        "label_studio": _label_studio,
+        "object_store": seaweedfs_launch,
+    }
+    command, own = command_of[name](settings, port)
     return Launch(command=command, environment=base | own, folder=folder, port=port)
 
 

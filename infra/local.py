@@ -1,4 +1,4 @@
-"""Prefect, MLflow and Label Studio as plain processes of this machine, on loopback only.
+"""Prefect, MLflow, Label Studio and, if asked for, SeaweedFS as plain processes, on loopback only.
 
 Everything they keep lies under `<home>/services/<name>`: data, log, process record. They start in parallel,
 are reused while they are healthy, and end with everything they started.
@@ -19,14 +19,29 @@ from typing import Literal
 import httpx
 from pydantic import SecretStr
 
-from configs.settings import SERVICES, Endpoints, ServiceName, Settings, write_endpoints, write_private
+from configs.settings import (
+    SERVICES,
+    Endpoints,
+    ServiceName,
+    Settings,
+    read_endpoints,
+    write_endpoints,
+    write_private,
+)
 from infra import processes
 from infra.launches import administrator, label_studio_executable, launch_of
 from infra.processes import LOOPBACK, ProcessRecord
+from infra.seaweedfs import BUCKET, seaweedfs_access, seaweedfs_executable
 from tasks.errors import TerminalServiceError, TransientServiceError
+from tasks.services.object_store import ensure_bucket
 
 START_S = 240.0
-PREFERRED_PORTS: dict[ServiceName, int] = {"prefect": 4200, "mlflow": 5000, "label_studio": 8080}
+PREFERRED_PORTS: dict[ServiceName, int] = {
+    "prefect": 4200,
+    "mlflow": 5000,
+    "label_studio": 8080,
+    "object_store": 8333,
+}
 State = Literal["up", "unhealthy", "down"]
 OnEvent = Callable[[str], None]
 
@@ -51,15 +66,21 @@ class ServiceStatus:
 
 
 def services_up(
-    settings: Settings, *, on_event: OnEvent, parent_pid: int | None = None, deadline_s: float = START_S
+    settings: Settings,
+    *,
+    on_event: OnEvent,
+    object_store: bool = False,
+    parent_pid: int | None = None,
+    deadline_s: float = START_S,
 ) -> Endpoints:
-    """Start what is not running yet, wait until all three answer, and write down where they are.
+    """Start what is not running yet, wait until all answer, and write down where they are.
 
     Idempotent: a healthy service is left alone, a sick or half-dead one is ended and started again.
 
     Args:
         settings: where services live.
         on_event: gets one sentence for every step.
+        object_store: whether SeaweedFS is wanted, too, with its bucket; otherwise it is left as it is.
         parent_pid: a process whose end ends what is started now (tests, CI); None: they outlive the caller.
         deadline_s: seconds each service has to answer.
 
@@ -67,16 +88,20 @@ def services_up(
         The endpoints, as also written to `services.json`.
 
     Raises:
-        ConfigError: Label Studio is not installed, or its administrator's file is lost.
+        ConfigError: Label Studio or SeaweedFS is not installed, or the file of Label Studio's administrator
+            is lost.
         TransientServiceError: a service ended or did not answer in time; carries the end of its log.
     """
     label_studio_executable(os.environ)  # before anything is started, for it is the one that is missing
+    if object_store:
+        seaweedfs_executable()
+    wanted = [name for name in SERVICES if object_store or name != "object_store"]
     with _only_one(settings):
-        running = {name: r for name in SERVICES if (r := _reusable(settings, name)) is not None}
+        running = {name: r for name in wanted if (r := _reusable(settings, name)) is not None}
         for name, record in running.items():
             on_event(f"{_title(name)} is running already at {_url(name, record.port)}")
         token = SecretStr(administrator(settings).token)
-        ports = _choose_ports(settings, [name for name in SERVICES if name not in running], on_event)
+        ports = _choose_ports(settings, [name for name in wanted if name not in running], on_event)
         started = {}
         for name, port in ports.items():
             started[name] = processes.start(launch_of(settings, name, port), parent_pid=parent_pid)
@@ -88,9 +113,16 @@ def services_up(
             mlflow_uri=_url("mlflow", records["mlflow"].port),
             label_studio_url=_url("label_studio", records["label_studio"].port),
             label_studio_token=token,
+            object_store=(
+                seaweedfs_access(settings, _url("object_store", records["object_store"].port))
+                if object_store
+                else read_endpoints(settings.endpoints_file).object_store
+            ),
         )
         _check_token(settings, _url("label_studio", records["label_studio"].port), token)
         write_endpoints(settings.endpoints_file, endpoints)
+        if object_store:
+            ensure_bucket(f"s3://{BUCKET}", endpoints.object_store)
     return endpoints
 
 
@@ -104,8 +136,13 @@ def services_down(settings: Settings, *, on_event: OnEvent | None = None) -> Non
 
 
 def services_status(settings: Settings) -> list[ServiceStatus]:
-    """How each service is now, whether it was started here or is named by the environment; starts nothing."""
-    return [_status(settings, name) for name in SERVICES]
+    """How each service is now, whether it was started here or is named by the environment; starts nothing.
+
+    The object store is among them where one is known.
+    """
+    return [
+        _status(settings, name) for name in SERVICES if name != "object_store" or settings.object_store.url
+    ]
 
 
 def _status(settings: Settings, name: ServiceName) -> ServiceStatus:
@@ -118,11 +155,7 @@ def _status(settings: Settings, name: ServiceName) -> ServiceStatus:
         if _is_healthy(name, url):
             return ServiceStatus(title, url, "up", record.pid, "started here")
         return ServiceStatus(title, url, "unhealthy", record.pid, f"see {_log(settings, name)}")
-    known = {
-        "prefect": settings.prefect_api_url,
-        "mlflow": settings.mlflow_uri,
-        "label_studio": settings.label_studio_url,
-    }[name]
+    known = settings.address(name)
     if known is None:
         return ServiceStatus(title, None, "down", None, "never started here; run `madloop services up`")
     if _is_healthy(name, known):
@@ -188,7 +221,10 @@ def _choose_ports(
 
 def _is_healthy(name: ServiceName, url: str) -> bool:
     try:
-        answer = httpx.get(f"{url}/health", timeout=5.0, trust_env=False)
+        path = "healthz" if name == "object_store" else "health"
+        answer = httpx.get(f"{url}/{path}", timeout=5.0, trust_env=False)
+        if name == "object_store":
+            return answer.status_code < 500  # other servers than SeaweedFS refuse the question without keys
         return answer.status_code == 200 and (name != "label_studio" or answer.json().get("status") == "UP")
     except (httpx.HTTPError, ValueError):
         return False

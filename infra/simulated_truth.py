@@ -10,14 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from configs.schema import Campaign, Classes, MaskEncoding, Section, SimulatedPeople, Slug
+from configs.classes import Classes, MaskEncoding
+from configs.locations import Location
+from configs.schema import Campaign, SimulatedPeople
+from configs.sections import Section, Slug
+from models.decoding import read_header, read_mask
 from tasks.core.confusion import confusion, joint_histogram
-from tasks.core.label_maps import VOID, decode_colour_mask, decode_index_mask
+from tasks.core.label_maps import VOID, decode_colour_mask
 from tasks.core.scores import image_miou
 from tasks.core.simulated_people import SimulatedRater, SimulatedScore, simulated_mask, simulated_rating
 from tasks.errors import ConfigError, DataError
+from tasks.image_files import find_image_files, read_bytes, stem_of
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 VOID_COLOUR = (255, 255, 255)  # of void on the maps people are shown
 
 LabelMap = NDArray[np.uint8]
@@ -30,7 +34,7 @@ class PeopleConfig(Section):
     classes: Classes
     mask_encoding: MaskEncoding = MaskEncoding()
     simulated: SimulatedPeople
-    pool_images: Path
+    pool_images: Location
     pool_listing: Path | None = None
     raters: tuple[Slug, ...]
     annotators: tuple[Slug, ...]
@@ -155,35 +159,26 @@ def _known_images(config: PeopleConfig) -> dict[str, KnownImage]:
     images = {}
     listing = config.pool_listing
     wanted = None if listing is None else set(listing.read_text(encoding="utf-8").splitlines())
-    for path in sorted(config.pool_images.rglob("*")):
-        if path.suffix.lower() not in IMAGE_SUFFIXES or (wanted is not None and path.stem not in wanted):
+    for uri in find_image_files(config.pool_images, what="pool").uris:
+        stem = stem_of(uri)
+        if wanted is not None and stem not in wanted:
             continue
-        truth = _read_mask(masks[path.stem], config) if path.stem in masks else None
-        out_of_domain = path.stem in listed
+        try:
+            content = read_bytes(uri)
+            read_header(content, where=uri)
+        except DataError:
+            continue  # the pool rejects it, so nobody will be asked about it
+        truth = read_mask(masks[stem], config.mask_encoding, config.classes) if stem in masks else None
+        out_of_domain = stem in listed
         if not out_of_domain and (truth is None or (truth == VOID).all()):
             raise DataError(
-                f"A true mask with at least one labelled pixel was required for {path} in "
-                f"{config.simulated.truth}. Add it, or list {path.stem} as out of domain."
+                f"A true mask with at least one labelled pixel was required for {uri} in "
+                f"{config.simulated.truth}. Add it, or list {stem} as out of domain."
             )
-        images[hashlib.sha256(path.read_bytes()).hexdigest()] = KnownImage(truth, out_of_domain)
+        images[hashlib.sha256(content).hexdigest()] = KnownImage(truth, out_of_domain)
     if not images:
         raise DataError(f"Images were required in {config.pool_images}, but there is none.")
     return images
-
-
-def _read_mask(path: Path, config: PeopleConfig) -> LabelMap:
-    """(H, W) uint8 true map in a mask file."""
-    encoding = config.mask_encoding
-    try:
-        with Image.open(path) as image:
-            pixels = np.asarray(image.convert("RGB") if encoding.kind == "colours" else image, dtype=np.uint8)
-        if encoding.kind == "colours":
-            return decode_colour_mask(
-                pixels, colours=config.classes.colours, void_colours=encoding.void_colours
-            )
-        return decode_index_mask(pixels, n_classes=config.classes.count, void=encoding.void)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} was required to hold a true mask: {error}.") from error
 
 
 def _resized(label_map: LabelMap, height: int, width: int) -> LabelMap:

@@ -14,9 +14,9 @@ import safetensors
 import torch
 from numpy.typing import NDArray
 
-from configs.schema import Network
+from configs.model_specs import Network
+from models.state_dicts import save_tensors
 from models.training_records import EpochRecord, TrainingSettings
-from models.weights import save_tensors
 from tasks.errors import DataError
 
 _WEIGHT = "network."

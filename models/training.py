@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from configs.schema import Network
+from configs.model_specs import Network
 from models.checkpoints import load_checkpoint, run_fingerprint, save_checkpoint
-from models.inference import forward_logits, set_threads
+from models.inference import set_threads
 from models.preprocess import to_input
+from models.torch_networks import forward_logits, output_channels
 from models.training_records import EpochRecord, NonFiniteLossError, TrainingSample, TrainingSettings
-from models.zoo import output_channels
 from tasks.core.label_maps import VOID, LabelMap
 from tasks.errors import DataError
 

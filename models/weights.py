@@ -1,43 +1,60 @@
-"""Weight files: reading them without unpickling, writing them atomically, and the digests that name them."""
+"""The files behind a model spec, and the digests that name a model."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
-import pickle
 import tempfile
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import safetensors
-import safetensors.torch
-import torch
 from huggingface_hub import hf_hub_download
-from torch import Tensor
 
-from configs.schema import Network, SmpFolder, SmpStateDict
+from configs.model_specs import (
+    HuggingFace,
+    LabelMaps,
+    ModelSpec,
+    Network,
+    NetworkSpec,
+    Onnx,
+    SmpFolder,
+    SmpStateDict,
+    Torchvision,
+)
+from models.published_weights import published_file
 from tasks.errors import DataError
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 
 
-def weight_file(spec: SmpFolder | SmpStateDict) -> Path:
-    """The existing file that holds the state dict of `spec`.
+def weight_file(spec: NetworkSpec) -> Path:
+    """The existing file that holds the weights of `spec`.
 
-    Only a spec with `from_hub` may reach the network; everything else is read from disk or refused.
+    Only a spec with `from_hub` or `published` may reach the network; everything else is read from disk or
+    refused.
 
     Raises:
-        DataError: the file or its directory is missing.
+        DataError: the file or its directory is missing, or cannot be downloaded.
     """
-    return _existing(spec.weights, spec) if isinstance(spec, SmpStateDict) else _in_folder(spec, WEIGHTS_FILE)
+    match spec:
+        case SmpStateDict():
+            return _existing(spec.weights, spec)
+        case Torchvision(weights=None):
+            return published_file(spec)
+        case Torchvision():
+            return _existing(spec.weights or Path(), spec)
+        case Onnx():
+            return _existing(spec.path, spec)
+        case _:
+            return _in_folder(spec, WEIGHTS_FILE)
 
 
-def config_file(spec: SmpFolder) -> Path:
+def config_file(spec: SmpFolder | HuggingFace) -> Path:
     """The existing config.json of `spec`; as `weight_file`."""
     return _in_folder(spec, CONFIG_FILE)
 
@@ -48,29 +65,50 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def weights_digest(spec: SmpFolder | SmpStateDict) -> str:
+def check_digest(spec: NetworkSpec) -> None:
+    """Check that the weight file is the one that `spec.digest` names, if it names one.
+
+    Raises:
+        DataError: it is missing or another one.
+    """
+    weights = weight_file(spec)
+    if spec.digest is not None and (found := file_digest(weights)) != spec.digest:
+        raise DataError(
+            f"Model {spec.name!r} needs weights with SHA-256 {spec.digest}, but {weights} has {found}. "
+            f"Put the right file there, or correct `digest`."
+        )
+
+
+def weights_digest(spec: NetworkSpec) -> str:
     """SHA-256 (hex) over what makes the network: its weights and its architecture.
 
-    Hashed are, in this order, the SHA-256 of the weight file's bytes, and then for an `SmpFolder` the bytes
-    of its config.json, for an `SmpStateDict` the canonical JSON of `architecture`, `encoder` and `arguments`.
-    Neither the place of the files nor the name of the model counts.
+    Hashed are, in this order, the SHA-256 of the weight file's bytes, and then the architecture: the bytes of
+    a folder's config.json, or the canonical JSON of the fields that describe it. Neither the place of the
+    files nor the name of the model counts.
 
     Raises:
         DataError: a file is missing.
     """
-    if isinstance(spec, SmpStateDict):
-        design = {"architecture": spec.architecture, "encoder": spec.encoder, "arguments": spec.arguments}
-        architecture = _canonical(design).encode()
-    else:
-        architecture = config_file(spec).read_bytes()
+    match spec:
+        case SmpStateDict():
+            architecture = _canonical(
+                spec.model_dump(include={"architecture", "encoder", "arguments"})
+            ).encode()
+        case Torchvision():
+            architecture = _canonical({"torchvision": spec.architecture}).encode()
+        case Onnx():
+            architecture = _canonical({"output": spec.output}).encode()
+        case _:
+            architecture = config_file(spec).read_bytes()
     return hashlib.sha256(file_digest(weight_file(spec)).encode() + b"\n" + architecture).hexdigest()
 
 
-def model_digest(spec: SmpFolder | SmpStateDict, class_names: Sequence[str]) -> str:
+def model_digest(spec: ModelSpec, class_names: Sequence[str]) -> str:
     """SHA-256 (hex) over everything that decides a model's maps: the key of the prediction cache.
 
-    That is `weights_digest` and the spec's input_size, resampler, antialias, mean, std, threshold and
-    class_map, the last as class indices, because those are what a map holds.
+    For a network that is `weights_digest` and the spec's input_size, resampler, antialias, mean, std,
+    threshold and class_map, the last as class indices, because those are what a map holds. For finished label
+    maps it is names and contents of all maps of the folder, and the index of void.
 
     Args:
         spec: the model.
@@ -79,61 +117,14 @@ def model_digest(spec: SmpFolder | SmpStateDict, class_names: Sequence[str]) -> 
     Raises:
         DataError: a file is missing.
     """
+    if isinstance(spec, LabelMaps):
+        fields: dict[str, Any] = {"void": spec.void, "maps": _folder_digests(spec)}
+        return hashlib.sha256(_canonical(fields).encode()).hexdigest()
     fields = spec.model_dump(mode="json", include=set(Network.model_fields) - {"name", "digest", "class_map"})
     if spec.class_map is not None:
         fields["class_map"] = sorted((c, list(class_names).index(name)) for c, name in spec.class_map.items())
     fields["weights"] = weights_digest(spec)
     return hashlib.sha256(_canonical(fields).encode()).hexdigest()
-
-
-def load_state(path: Path) -> dict[str, Tensor]:
-    """The state dict in the file at `path`, floating-point tensors as float32 on the CPU.
-
-    Args:
-        path: a .safetensors file, or a .pt/.pth file, which is read with `weights_only=True`; a state dict
-            under the single further key "state_dict" is found too.
-
-    Raises:
-        DataError: the file is missing, of another kind, damaged, or holds something else than tensors.
-    """
-    if not path.is_file():
-        raise DataError(f"A weight file was required at {path}, but there is none. Correct the model's path.")
-    try:
-        if path.suffix == ".safetensors":
-            state: Any = safetensors.torch.load_file(path)
-        elif path.suffix in (".pt", ".pth"):
-            with warnings.catch_warnings():
-                # An unusual pickle protocol either loads or is refused below; both need no warning.
-                warnings.simplefilter("ignore", UserWarning)
-                state = torch.load(path, map_location="cpu", weights_only=True)
-        else:
-            raise DataError(
-                f"{path}: weights must be a .safetensors file, or a .pt/.pth file that holds only tensors; "
-                f"got {path.suffix or 'no suffix'!r}. Use safetensors.torch.save_file(state_dict, path)."
-            )
-    except (safetensors.SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise DataError(
-            f"{path}: a state dict of tensors was required, but the file cannot be read as one "
-            f"({str(error).splitlines()[0]}). Save it with safetensors.torch.save_file(state_dict, path)."
-        ) from error
-    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
-        state = state["state_dict"]
-    return _checked_state(state, path)
-
-
-def save_state(network: torch.nn.Module, path: Path) -> None:
-    """Write the network's state dict to `path` as safetensors: atomically, equal weights as equal bytes."""
-    save_tensors(network.state_dict(), path)
-
-
-def save_tensors(tensors: Mapping[str, Tensor], path: Path, note: str = "pt") -> None:
-    """Write `tensors` to `path` as safetensors, with `note` as the metadata entry "format", atomically."""
-    # Cloned because safetensors refuses tensors that share memory. One metadata entry only: with several
-    # their order in the file is not fixed.
-    plain = {
-        name: t.detach().to("cpu").clone(memory_format=torch.contiguous_format) for name, t in tensors.items()
-    }
-    write_atomically(path, safetensors.torch.save(plain, metadata={"format": note}))
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -152,14 +143,37 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise
 
 
-def _in_folder(spec: SmpFolder, name: str) -> Path:
-    if spec.from_hub:
+def _folder_digests(spec: LabelMaps) -> list[tuple[str, str]]:
+    """Name and SHA-256 of every map of the folder, in the order of the names."""
+    if not spec.path.is_dir():
+        raise DataError(
+            f"Model {spec.name!r} needs a folder of label maps as its `path`, but {spec.path} is none. "
+            f"Correct `path`."
+        )
+    files = sorted(spec.path.glob("*.png"))
+    return [(file.name, _unchanged_digest(file, *_stamp(file))) for file in files]
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+@functools.cache
+def _unchanged_digest(path: Path, _size: int, _changed_ns: int) -> str:
+    """As `file_digest`, once a process for a file that keeps its size and time: folders may be large."""
+    return file_digest(path)
+
+
+def _in_folder(spec: SmpFolder | HuggingFace, name: str) -> Path:
+    if isinstance(spec, SmpFolder) and spec.from_hub:
         return Path(hf_hub_download(spec.path, name))
     folder = Path(spec.path)
     if not folder.is_dir():
+        hub = "; set `from_hub: true` if it is meant as a hub id" if isinstance(spec, SmpFolder) else ""
         raise DataError(
             f"Model {spec.name!r} needs a directory with {CONFIG_FILE} and {WEIGHTS_FILE} as its `path`, but "
-            f"{folder} is not a directory. Correct `path`; set `from_hub: true` if it is meant as a hub id."
+            f"{folder} is not a directory. Correct `path`{hub}."
         )
     return _existing(folder / name, spec)
 
@@ -171,21 +185,6 @@ def _existing(path: Path, spec: Network) -> Path:
             f"the file there."
         )
     return path
-
-
-def _checked_state(state: Any, path: Path) -> dict[str, Tensor]:
-    """`state` as a dict of tensors, half precision widened."""
-    wrong = (
-        "no mapping"
-        if not isinstance(state, Mapping)
-        else next((f"{k!r}: {type(v).__name__}" for k, v in state.items() if not isinstance(v, Tensor)), None)
-    )
-    if wrong is not None:
-        raise DataError(
-            f"{path}: a state dict (names to tensors) was required, got {wrong}. "
-            f"Save `network.state_dict()` instead of the network or a checkpoint."
-        )
-    return {name: t.float() if t.is_floating_point() else t for name, t in state.items()}
 
 
 def _canonical(value: Any) -> str:

@@ -1,34 +1,48 @@
-"""A model spec -> a network that is ready to run, and a network -> a folder that a spec can name.
+"""A model spec -> a model that is ready to run, and a trained network -> a folder that a spec can name.
 
-Networks always give logits: an activation that a config asks for is left off, because maps, entropies and
-losses here start from logits, and softmax and sigmoid do not change which class is largest.
+Each kind of model has a module of its own; here is chosen between them.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
-import segmentation_models_pytorch as smp
 import torch
+from torch import Tensor
 
-from configs.schema import Network, SmpFolder, SmpStateDict
-from models.weights import (
-    CONFIG_FILE,
-    WEIGHTS_FILE,
-    config_file,
-    file_digest,
-    load_state,
-    save_state,
-    weight_file,
-    write_atomically,
+from configs.model_specs import (
+    HuggingFace,
+    LabelMaps,
+    ModelSpec,
+    Network,
+    Onnx,
+    SmpFolder,
+    SmpStateDict,
+    Torchvision,
+    TrainableSpec,
 )
+from models.finished_maps import FinishedMaps
+from models.huggingface_networks import HuggingFaceNetwork, build_huggingface, save_huggingface
+from models.onnx_networks import OnnxNetwork
+from models.smp_networks import build_smp, save_smp
+from models.torch_networks import TorchNetwork, input_divisor
+from models.torchvision_networks import TorchvisionNetwork, build_torchvision, save_torchvision
+from models.weights import WEIGHTS_FILE, check_digest, file_digest
 from tasks.errors import DataError
 
-_MODEL_CLASS = "_model_class"  # the key under which smp keeps the name of the architecture's class
+
+class LogitsEngine(Protocol):
+    """Whatever computes logits."""
+
+    @property
+    def channels(self) -> int:
+        """Number of channels C of the logits."""
+
+    def logits(self, inputs: Tensor) -> Tensor:
+        """Logits (1, C, h, w), float32, of a network input (1, 3, h, w), at the input's h and w."""
 
 
 @dataclass(frozen=True)
@@ -36,68 +50,93 @@ class LoadedModel:
     """A network with all that is needed to turn an image into a label map.
 
     Attributes:
-        network: in eval mode, float32, on `device`.
+        engine: what computes logits.
         spec: how an image goes in and a map comes out.
         class_names: class names of the campaign, index 0 first.
-        device: where the network runs.
+        device: where inputs are put.
     """
 
-    network: torch.nn.Module
+    engine: LogitsEngine
     spec: Network
     class_names: tuple[str, ...]
     device: str = "cpu"
 
 
+AnyModel = LoadedModel | FinishedMaps
+
+
 def load_model(
-    spec: SmpFolder | SmpStateDict, class_names: Sequence[str], device: str = "cpu"
-) -> LoadedModel:
+    spec: ModelSpec, class_names: Sequence[str], device: str = "cpu", threads: int = 1
+) -> AnyModel:
     """The model of `spec`, checked against the campaign's classes and ready for `models.inference`.
 
+    Args:
+        spec: the model.
+        class_names: class names of the campaign, index 0 first.
+        device: where torch networks run; ONNX files run on the CPU.
+        threads: CPU threads of an ONNX file; those of torch are set by `models.inference.set_threads`.
+
     Raises:
-        DataError: see `build_network` and `check_classes`.
+        ConfigError: the model needs an optional extra that is not installed.
+        DataError: see `build_network`, `OnnxNetwork`, `FinishedMaps` and `check_classes`.
     """
+    names = tuple(class_names)
+    if isinstance(spec, LabelMaps):
+        return FinishedMaps(spec, names)
+    if isinstance(spec, Onnx):
+        check_digest(spec)
+        graph = OnnxNetwork(spec.path, threads, output=spec.output)
+        _check_input_size(spec, graph)
+        check_classes(graph.channels, spec, len(names))
+        return LoadedModel(graph, spec, names, "cpu")
     network = build_network(spec)
-    check_classes(network, spec, len(class_names))
     # Channels-last is the faster layout on the CPU and the GPU, and changes no shape.
     network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return LoadedModel(network, spec, tuple(class_names), device)
+    engine = TorchNetwork(network, input_divisor(network))
+    check_classes(engine.channels, spec, len(names))
+    return LoadedModel(engine, spec, names, device)
 
 
-def build_network(spec: SmpFolder | SmpStateDict) -> torch.nn.Module:
+def build_network(spec: ModelSpec) -> torch.nn.Module:
     """The network of `spec` with its weights: eval mode, float32, on the CPU, giving logits.
 
-    Nothing is unpickled, and nothing is fetched unless the spec says `from_hub`.
+    Nothing is unpickled, and nothing is fetched unless the spec says `from_hub` or `published`.
 
     Raises:
+        ConfigError: the model needs an optional extra that is not installed.
         DataError: a file is missing or unreadable, the weights have another digest than `spec.digest`, the
-            architecture does not exist, or the state dict does not fit it.
+            architecture does not exist, the state dict does not fit it, or the model is no torch network.
     """
-    weights = weight_file(spec)
-    if spec.digest is not None and (found := file_digest(weights)) != spec.digest:
-        raise DataError(
-            f"Model {spec.name!r} needs weights with SHA-256 {spec.digest}, but {weights} has {found}. "
-            f"Put the right file there, or correct `digest`."
-        )
-    if isinstance(spec, SmpStateDict):
-        config = {**spec.arguments, "encoder_name": spec.encoder, _MODEL_CLASS: spec.architecture}
-        where = f"the spec of {spec.name!r}"
-    else:
-        config, where = _read_config(config_file(spec)), str(config_file(spec))
-    network = _construct(config, where)
-    _fit(network, weights, spec)
-    return network.eval()
+    spec = trainable(spec)
+    check_digest(spec)
+    match spec:
+        case Torchvision():
+            return build_torchvision(spec).eval()
+        case HuggingFace():
+            return build_huggingface(spec).eval()
+        case SmpFolder() | SmpStateDict():
+            return build_smp(spec).eval()
 
 
-def output_channels(network: torch.nn.Module) -> int:
-    """Number of channels that the network gives per pixel."""
-    return int(network.segmentation_head[0].out_channels)  # type: ignore[index, union-attr]
+def trainable(spec: ModelSpec) -> TrainableSpec:
+    """`spec` itself, if it is of a kind that can be trained here.
+
+    Raises:
+        DataError: it is not.
+    """
+    if isinstance(spec, TrainableSpec):
+        return spec
+    raise DataError(
+        f"Model {spec.name!r} is of kind `{spec.kind}`, which is no torch network: it can be run, but not "
+        f"trained. Set the campaign's `repair: false`."
+    )
 
 
-def check_classes(network: torch.nn.Module, spec: Network, n_classes: int) -> None:
-    """Check, before any image is read, that the network's channels can be the campaign's classes.
+def check_classes(channels: int, spec: Network, n_classes: int) -> None:
+    """Check, before any image is read, that a network's channels can be the campaign's classes.
 
     Args:
-        network: from `build_network`.
+        channels: number of channels that the network gives per pixel.
         spec: its spec.
         n_classes: number of classes C of the campaign.
 
@@ -105,7 +144,6 @@ def check_classes(network: torch.nn.Module, spec: Network, n_classes: int) -> No
         DataError: with `class_map`, a key that is no channel; with `threshold`, not one channel or not two
             classes; otherwise, another number of channels than C.
     """
-    channels = output_channels(network)
     start = f"Model {spec.name!r} gives {channels} channel(s)"
     if spec.threshold is not None:
         if channels != 1 or n_classes != 2:
@@ -126,75 +164,42 @@ def check_classes(network: torch.nn.Module, spec: Network, n_classes: int) -> No
         )
 
 
-def network_config(network: torch.nn.Module) -> dict[str, Any]:
-    """What smp needs to construct this architecture again, without weights and without the network."""
-    config = {name: value for name, value in network.config.items() if name != _MODEL_CLASS}  # type: ignore[union-attr, operator]
-    # With encoder weights named, loading the folder would fetch them first only to overwrite them.
-    return {**config, "encoder_weights": None, "activation": None, _MODEL_CLASS: type(network).__name__}
-
-
 def save_version(network: torch.nn.Module, folder: Path) -> None:
-    """Write the network to `folder` in smp's `from_pretrained` format: config.json and model.safetensors.
+    """Write the network to `folder` as config.json and model.safetensors, in the format of its library.
 
-    Equal networks give equal bytes; the weights come last. smp's own `save_pretrained` is not used because it
-    also writes a model card and keeps the encoder weights that loading would then fetch.
+    Equal networks give equal bytes; the weights come last. `version_spec` says which spec reads the folder.
     """
-    config = json.dumps(network_config(network), sort_keys=True, indent=2) + "\n"
-    write_atomically(folder / CONFIG_FILE, config.encode())
-    save_state(network, folder / WEIGHTS_FILE)
+    match network:
+        case TorchvisionNetwork():
+            save_torchvision(network, folder)
+        case HuggingFaceNetwork():
+            save_huggingface(network, folder)
+        case _:
+            save_smp(network, folder)
 
 
-def version_spec(spec: Network, folder: Path, name: str) -> SmpFolder:
-    """Spec of a version of `spec` that `save_version` wrote to `folder`: same preprocessing, own digest."""
+def version_spec(spec: ModelSpec, folder: Path, name: str) -> ModelSpec:
+    """Spec of a version of `spec` that `save_version` wrote to `folder`: same preprocessing, own digest.
+
+    Raises:
+        DataError: a model of this kind cannot be trained.
+    """
+    spec = trainable(spec)
     kept = spec.model_dump(include=set(Network.model_fields) - {"name", "digest"})
-    return SmpFolder(name=name, path=str(folder), digest=file_digest(folder / WEIGHTS_FILE), **kept)
+    common = {"name": name, "digest": file_digest(folder / WEIGHTS_FILE), **kept}
+    match spec:
+        case Torchvision():
+            return Torchvision(architecture=spec.architecture, weights=folder / WEIGHTS_FILE, **common)
+        case HuggingFace():
+            return HuggingFace(path=folder, **common)
+        case _:
+            return SmpFolder(path=str(folder), **common)
 
 
-def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+def _check_input_size(spec: Onnx, graph: OnnxNetwork) -> None:
+    size = graph.input_size
+    if size is not None and size != spec.input_size:
         raise DataError(
-            f"{path}: a JSON file in smp's format was required, but it cannot be read: {error}."
-        ) from error
-    if not isinstance(config, dict) or not isinstance(config.get(_MODEL_CLASS), str):
-        raise DataError(
-            f"{path}: smp's format was required, with the architecture under `{_MODEL_CLASS}`, which is not "
-            f"there. Save the network with its `save_pretrained`."
+            f"Model {spec.name!r}: the graph in {spec.path} was made for inputs of {size[0]} x {size[1]} "
+            f"pixels, but `input_size` is {spec.input_size}. Set `input_size: {list(size)}`."
         )
-    return config
-
-
-def _construct(config: dict[str, Any], where: str) -> torch.nn.Module:
-    """The architecture that `config` describes, with arbitrary weights."""
-    known = smp.MODEL_ARCHITECTURES_MAPPING
-    architecture = config[_MODEL_CLASS].lower()
-    if architecture not in known:
-        raise DataError(
-            f"{where}: the architecture must be one of {sorted(known)}, got {config[_MODEL_CLASS]!r}."
-        )
-    arguments = {name: value for name, value in config.items() if not name.startswith("_")}
-    arguments |= {"encoder_weights": None, "activation": None}
-    try:
-        with torch.random.fork_rng(devices=[]):  # construction draws weights from torch's global generator
-            network: torch.nn.Module = known[architecture](**arguments)
-    except (TypeError, ValueError, KeyError, AssertionError, RuntimeError) as error:
-        raise DataError(
-            f"{where}: smp cannot construct {config[_MODEL_CLASS]!r} from these arguments: {error}. Correct "
-            f"the encoder or the arguments."
-        ) from error
-    return network
-
-
-def _fit(network: torch.nn.Module, weights: Path, spec: Network) -> None:
-    """Load the state dict in `weights` into `network`, every tensor accounted for."""
-    try:
-        network.load_state_dict(load_state(weights), strict=True)
-    except RuntimeError as error:
-        # torch's message has a headline and then one line per kind of misfit, of any length.
-        causes = "; ".join(line.strip()[:200] for line in str(error).splitlines()[1:4])
-        raise DataError(
-            f"{weights}: the weights of model {spec.name!r} do not fit the architecture "
-            f"{type(network).__name__} that its spec describes: {causes}. Give the weights of this "
-            f"architecture, encoder and number of classes."
-        ) from error

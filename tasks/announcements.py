@@ -7,7 +7,7 @@ import base64
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
 from configs.settings import Settings
-from models.preprocess import decode_image
+from models.decoding import decode_image
 from tasks.artifacts import ArtifactRef
 from tasks.core.digests import digest_of
 from tasks.core.label_maps import colourise
@@ -36,7 +36,8 @@ def announce_candidates(round_: Round, pool: ArtifactRef, candidates: ArtifactRe
     store, colours = round_.open_store(), round_.campaign.classes.colours
     uris = {row["image_id"]: row["uri"] for row in store.rows(pool, IMAGES)}
     shown = {row["image_id"]: row for row in store.rows(maps, MAPS) if row["role"] == "target"}
-    order = store.rows(candidates, DRAWING_ORDER)
+    # A candidate without a map is among the rejects.
+    order = [row for row in store.rows(candidates, DRAWING_ORDER) if row["image_id"] in shown]
     lines = [
         f"{len(order)} candidates; the {min(_SHOWN, len(order))} with the largest discrepancy:",
         "",

@@ -11,22 +11,34 @@ import io
 from collections.abc import Iterable
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks.artifacts import Row, table_of
 from tasks.core.digests import digest_of, digest_of_bytes
 from tasks.core.records import Record
+from tasks.errors import DataError
 from tasks.rounds import Round
 
 VALID = "valid"
 
 
 def read_log(round_: Round, record: Record) -> list[dict[str, Any]]:
-    """All rows of a campaign's log, oldest first."""
+    """All rows of a campaign's log, oldest first.
+
+    Raises:
+        DataError: a segment is damaged; answers are never left out in silence.
+    """
     storage = round_.open_store().storage
     rows: list[dict[str, Any]] = []
     for name in storage.names(_folder(round_, record)):
-        rows.extend(pq.read_table(io.BytesIO(storage.get(name) or b"")).to_pylist())
+        try:
+            rows.extend(pq.read_table(io.BytesIO(storage.get(name) or b"")).to_pylist())
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(
+                f"The segment {name} of the log of answers must be a Parquet file, but: {error}. Restore "
+                "it from a backup; without one, remove it, and Label Studio is asked again."
+            ) from error
     unique = {_row_digest(row): row for row in rows}
     return sorted(unique.values(), key=lambda row: (row["submitted_at"], row["annotation_id"]))
 

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from tasks.core.digests import digest_of, digest_of_bytes
 from tasks.core.records import Record
 from tasks.errors import DataError
-from tasks.services.storage import LocalStorage
+from tasks.services.storage import Storage, open_storage
 
 Row = Mapping[str, Any]
 _ARROW_TYPES = {
@@ -78,13 +78,13 @@ class ArtifactRef:
 class ArtifactStore:
     """Artefacts, blobs and round indices in one storage."""
 
-    def __init__(self, storage: LocalStorage) -> None:
+    def __init__(self, storage: Storage) -> None:
         self.storage = storage
 
     @classmethod
-    def at(cls, folder: Path) -> ArtifactStore:
-        """The store in a local folder."""
-        return cls(LocalStorage(folder))
+    def at(cls, place: str | Path) -> ArtifactStore:
+        """The store at a place: a folder, or `s3://bucket/prefix`."""
+        return cls(open_storage(str(place)))
 
     def find(self, key: StageKey) -> ArtifactRef | None:
         """The completed artefact of `key`, or None."""
@@ -127,6 +127,16 @@ class ArtifactStore:
     def path(self, ref: ArtifactRef, name: str) -> Path:
         """A readable path to a file of the artefact."""
         return self.storage.local_path(f"{ref.folder}/{name}")
+
+    def folder(self, ref: ArtifactRef, name: str) -> Path:
+        """A readable folder with all files that the artefact has below `name/`."""
+        files = [file for file in self.marker(ref)["files"] if file.startswith(f"{name}/")]
+        paths = {file: self.path(ref, file) for file in files}
+        if not paths:
+            raise DataError(f"The artefact {ref.folder} should have files below {name}/, but it has none.")
+        file, path = next(iter(paths.items()))
+        folder: Path = path.parents[file.count("/") - name.count("/") - 1]
+        return folder
 
     def put_blob(self, content: bytes, suffix: str) -> str:
         """Digest under which `content` is kept; storing the same bytes twice keeps one copy."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,6 @@ from numpy.typing import NDArray
 from configs.schema import Campaign
 from tasks.artifacts import ArtifactRef, ArtifactStore, Draft, StageKey
 from tasks.core.digests import digest_of
-from tasks.core.discrepancy import accuracy_discrepancy, class_areas_of, miou_discrepancy
 from tasks.core.label_maps import main_class
 from tasks.core.ranking import (
     Candidate,
@@ -35,87 +33,13 @@ from tasks.core.records import (
     WINDOWS,
 )
 from tasks.core.sampling import drawing_order
-from tasks.core.windows import class_area_windows
+from tasks.errors import DataError
+from tasks.ranking_inputs import Window, area_windows, ranking_input, ranking_rule
 from tasks.rounds import Round, remember
 from tasks.stage import stage_task
 
-VERSION = 1
+VERSION = 2
 SPECK_SHARE = 0.001  # of the image: what is smaller is called a speck in the report
-
-
-@dataclass(frozen=True)
-class Window:
-    """The area window of one class.
-
-    Attributes:
-        bounds: lowest and highest share of the image, 0..1, inclusive; None where there is no window.
-        n_masks: training masks it was computed from; None where the config gave it.
-    """
-
-    bounds: tuple[float, float] | None
-    n_masks: int | None
-
-
-def area_windows(campaign: Campaign, label_areas: list[dict[str, Any]]) -> dict[int, Window]:
-    """Window per class index: as configured, else the quartiles over the training masks.
-
-    Args:
-        campaign: for the classes and configured windows.
-        label_areas: rows of `label_areas`; only those of the training set count.
-    """
-    training = [row for row in label_areas if row["dataset"] == "training"]
-    fractions = np.array([np.array(row["class_px"]) / row["pixels"] for row in training])
-    quartiles = class_area_windows(fractions.reshape(-1, campaign.classes.count))
-    configured = campaign.candidates.windows or {}
-    windows = {}
-    for index, name in enumerate(campaign.classes.names):
-        if name in configured:
-            windows[index] = Window(configured[name], None)
-        else:
-            windows[index] = Window(quartiles[index], int((fractions[:, index] > 0).sum()))
-    return windows
-
-
-def ranking_input(
-    campaign: Campaign,
-    histograms: Mapping[str, tuple[list[str], NDArray[np.int64]]],
-    groups: Mapping[str, str],
-    speck_share: float = 0.0,
-) -> RankingInput:
-    """Discrepancies and areas of all images that every model predicted.
-
-    Args:
-        campaign: for the metric and the smallest class area that counts.
-        histograms: competitor -> (image_ids, joint histograms (N, C+1, C+1), row = target).
-        groups: image_id -> scene.
-        speck_share: classes smaller than this share of the first image, 0..1, do not count, whatever the
-            config says.
-    """
-    shared = sorted(set.intersection(*(set(ids) for ids, _ in histograms.values())))
-    discrepancies: list[NDArray[np.float64]] = []
-    competitor_areas: list[NDArray[np.int64]] = []
-    target_areas: NDArray[np.int64] = np.zeros(0, np.int64)
-    pixels: NDArray[np.int64] = target_areas
-    for ids, joint in histograms.values():
-        position = {image_id: i for i, image_id in enumerate(ids)}
-        aligned = joint[[position[image_id] for image_id in shared]]
-        if campaign.discrepancies.metric == "miou":
-            smallest = max(campaign.discrepancies.min_class_px, math.ceil(speck_share * aligned[:1].sum()))
-            discrepancies.append(miou_discrepancy(aligned, min_class_px=smallest))
-        else:
-            discrepancies.append(accuracy_discrepancy(aligned))
-        target_areas, theirs = class_areas_of(aligned)
-        competitor_areas.append(theirs)
-        pixels = aligned.sum(axis=(1, 2))
-    return RankingInput(
-        image_ids=tuple(shared),
-        competitors=tuple(histograms),
-        discrepancies=np.array(discrepancies),
-        target_areas=target_areas,
-        competitor_areas=np.array(competitor_areas),
-        pixels=pixels,
-        groups=tuple(groups[image_id] for image_id in shared),
-    )
 
 
 def largest_discrepancies(candidates: list[Candidate]) -> dict[str, Candidate]:
@@ -148,14 +72,10 @@ class Selection:
 def write_selection(round_: Round, selection: Selection, draft: Draft) -> None:
     """Select the candidates and write them with their windows, shortfalls and the recorded drawing order."""
     campaign, data = round_.campaign, selection.data
-    rule = RankingRule(
-        quota=campaign.candidates.quota,
-        classes=campaign.classes.subgroup_indices,
-        windows={index: window.bounds for index, window in selection.windows.items()},
-        max_per_group=campaign.candidates.max_per_group,
-        excluded=selection.excluded,
-    )
+    rule = ranking_rule(campaign, selection.windows, selection.excluded)
     chosen = select_candidates(data, rule)
+    if not chosen:
+        raise DataError(_why_none(campaign, data, rule))
     sturdy = frozenset(unique_images(select_candidates(selection.without_specks, rule)))
     labels, names = round_.labels, campaign.classes.names
     draft.write_table(
@@ -169,19 +89,33 @@ def write_selection(round_: Round, selection: Selection, draft: Draft) -> None:
     )
     used = {i: window for i, window in selection.windows.items() if i in rule.classes}
     draft.write_table(WINDOWS, [_window_row(names[i], window) | labels for i, window in used.items()])
-    undefined = np.isnan(data.discrepancies).sum(axis=1)
-    draft.write_table(
-        SELECTION,
-        [
-            {"competitor": name, "n_images": len(data.image_ids), "n_undefined": int(n)} | labels
-            for name, n in zip(data.competitors, undefined, strict=True)
-        ],
-    )
+    draft.write_table(SELECTION, [row | labels for row in _selection_rows(data)])
     draft.write_table(DRAWING_ORDER, _order_rows(round_, data, chosen, sturdy))
+
+
+def _selection_rows(data: RankingInput) -> list[dict[str, Any]]:
+    undefined, equal = np.isnan(data.discrepancies).sum(axis=1), (data.discrepancies == 0).sum(axis=1)
+    return [
+        {"competitor": name, "n_images": len(data.image_ids), "n_undefined": int(u), "n_equal": int(e)}
+        for name, u, e in zip(data.competitors, undefined, equal, strict=True)
+    ]
 
 
 def _named(reason: Candidate | Shortfall, names: tuple[str, ...]) -> dict[str, Any]:
     return {"competitor": reason.competitor, "side": reason.side, "class_name": names[reason.class_index]}
+
+
+def _why_none(campaign: Campaign, data: RankingInput, rule: RankingRule) -> str:
+    """What to say where M is empty."""
+    left = len(set(data.image_ids) - rule.excluded)
+    classes = [campaign.classes.names[index] for index in rule.classes]
+    return (
+        f"At least one candidate was required, but there is none: {len(data.image_ids)} image(s) of the pool "
+        f"were predicted by all models, {left} of them may still be chosen, and none holds a class of "
+        f"{classes} inside its area window. Add images to the pool, check that the models find these "
+        "classes, or widen `candidates.windows`. To stop here, set `rounds` to those that have ended, and "
+        "`closing_test_set: false`."
+    )
 
 
 def _window_row(class_name: str, window: Window) -> dict[str, Any]:
@@ -237,6 +171,9 @@ def choose_candidates(
         pool: the round's images and label areas.
         discrepancies: competitor -> its joint histograms, in the order of the config.
         excluded: images of any earlier S or T, and images declared out of domain.
+
+    Raises:
+        DataError: there is no candidate, so nobody could be asked anything.
     """
     store, campaign = round_.open_store(), round_.campaign
     config = {

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from configs.schema import ModelSpec
+from configs.model_specs import ModelSpec
 from models.inference import predict, set_threads
 from models.weights import model_digest
 from models.zoo import load_model
@@ -36,12 +36,12 @@ def confusions_of(round_: Round, spec: ModelSpec, labelled: LabelledSet) -> Arti
 
     def fill(draft: Draft) -> None:
         set_threads(settings.threads)
-        model = load_model(spec, campaign.classes.names, settings.device)
+        model = load_model(spec, campaign.classes.names, settings.device, settings.threads)
         rows: list[dict[str, Any]] = []
         with progress(f"{spec.name} on {labelled.name}", len(labelled.images), "image") as shown:
             for image in labelled.images:
                 truth = image.read_mask(campaign.classes)
-                predicted = predict(model, image.read_image(), height=truth.shape[0], width=truth.shape[1])
+                predicted = predict(model, image.as_input(), height=truth.shape[0], width=truth.shape[1])
                 joint = joint_histogram(truth, predicted.label_map, campaign.classes.count)
                 rows.append(
                     {"image_id": image.image_id, "group": image.group, "joint_px": joint.ravel().tolist()}

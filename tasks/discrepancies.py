@@ -6,34 +6,38 @@ choosing candidates again under other settings touches no pixels.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
 from tasks.artifacts import ArtifactRef, ArtifactStore, Draft, StageKey
 from tasks.core.confusion import joint_histogram
-from tasks.core.label_maps import LabelMap
 from tasks.core.records import HISTOGRAMS
-from tasks.label_map_files import MAPS_FILE, read_label_map
-from tasks.prediction_cache import maps_of
-from tasks.progress import progress
+from tasks.prediction_cache import (
+    HistogramCache,
+    PredictionCache,
+    StoredMap,
+    cached_histograms,
+    maps_of,
+)
 from tasks.rounds import Round, remember
 from tasks.stage import stage_task
 
 VERSION = 1
 
 
-def paired_maps(
-    store: ArtifactStore, target: ArtifactRef, competitor: ArtifactRef
-) -> Iterator[tuple[str, LabelMap, LabelMap]]:
-    """(image_id, map of the target, map of the competitor) for every image that both predicted."""
-    theirs = maps_of(store, competitor)
-    for image_id, row in maps_of(store, target).items():
-        if image_id in theirs:
-            yield image_id, _map_of(store, row), _map_of(store, theirs[image_id])
+def joint_histograms(
+    store: ArtifactStore, target: ArtifactRef, competitor: ArtifactRef, n_classes: int
+) -> dict[str, list[int]]:
+    """The flat joint histogram of every image that both models predicted, by image_id.
 
-
-def _map_of(store: ArtifactStore, row: dict[str, Any]) -> LabelMap:
-    return read_label_map(store.storage.local_path(f"{row['maps_folder']}/{MAPS_FILE}"), row)
+    Most were counted in the pass over the pool, while the maps were in memory; what is missing is counted
+    from the stored maps.
+    """
+    ours, theirs = maps_of(store, target), maps_of(store, competitor)
+    shared = ours.keys() & theirs.keys()
+    caches = [PredictionCache(store.marker(ref)["inputs"]["cache"]) for ref in (target, competitor)]
+    counted = cached_histograms(store, HistogramCache.of(caches[0], caches[1], n_classes), shared)
+    for image_id in shared - counted.keys():
+        a, b = (StoredMap.of(rows[image_id]).read(store) for rows in (ours, theirs))
+        counted[image_id] = joint_histogram(a, b, n_classes).ravel().tolist()
+    return counted
 
 
 @stage_task("compute discrepancies")
@@ -50,13 +54,8 @@ def compute_discrepancies(
     )
 
     def fill(draft: Draft) -> None:
-        rows = []
-        total = store.marker(target_maps)["tables"]["predictions"]["rows"]
-        with progress(f"discrepancies with {competitor}", total, "image") as shown:
-            for image_id, ours, theirs in paired_maps(store, target_maps, competitor_maps):
-                joint = joint_histogram(ours, theirs, n_classes)
-                rows.append({"image_id": image_id, "joint_px": joint.ravel().tolist()} | round_.labels)
-                shown.advance()
+        counted = joint_histograms(store, target_maps, competitor_maps, n_classes)
+        rows = [{"image_id": i, "joint_px": joint} | round_.labels for i, joint in counted.items()]
         draft.write_table(HISTOGRAMS, rows)
 
     return remember(round_, f"discrepancies-{competitor}", store.make(key, fill))

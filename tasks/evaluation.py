@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from configs.schema import ModelSpec
+from configs.model_specs import ModelSpec
+from models.finished_maps import LabelMapError
 from models.weights import model_digest
 from tasks.artifacts import ArtifactRef, Draft, StageKey
 from tasks.confusions import confusions_of, counts_of
@@ -66,6 +67,8 @@ def evaluate(
 ) -> ArtifactRef:
     """Scores of all models on all test sets.
 
+    A model of finished label maps is judged only on sets of which it has a usable map of every image.
+
     Args:
         round_: the round.
         models: all versions of the target, oldest first, then the competitors.
@@ -90,7 +93,10 @@ def evaluate(
         for labelled in sets:
             groups = {image.image_id: image.group for image in labelled.images}
             for model in models:
-                ref = confusions_of(round_, model, labelled)
+                try:
+                    ref = confusions_of(round_, model, labelled)
+                except LabelMapError:
+                    continue  # a mean over fewer images would not compare; the report says who is not judged
                 for part, only in parts_of(round_, labelled).items():
                     members = groups.keys() if only is None else set(only)
                     facts = {

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from configs.schema import Finetuning, ModelSpec
+from configs.model_specs import ModelSpec
+from configs.schema import Finetuning
 from models.training import fine_tune
 from models.training_records import NonFiniteLossError, TrainingSettings
 from models.weights import model_digest
-from models.zoo import build_network, save_version, version_spec
+from models.zoo import build_network, save_version, trainable, version_spec
 from tasks.artifacts import ArtifactRef, Draft, StageKey
 from tasks.confusions import confusions_of, counts_of
 from tasks.core.digests import digest_of
@@ -90,7 +91,12 @@ class _Trial:
 
 def _write_trial(round_: Round, trial: _Trial, draft: Draft) -> None:
     """Train from the base's weights and write the network and its loss curve."""
-    base, learning_rate, sets, checkpoint = trial.base, trial.learning_rate, trial.sets, trial.checkpoint
+    base, learning_rate, sets, checkpoint = (
+        trainable(trial.base),
+        trial.learning_rate,
+        trial.sets,
+        trial.checkpoint,
+    )
     images: list[LabelledImage] = [image for labelled in sets for image in labelled.images]
     weights = sampling_weights(
         len(sets[0].images), len(images) - len(sets[0].images), round_.campaign.finetuning.replay_share
@@ -158,7 +164,7 @@ def fine_tune_trial(
         config | engine_of(campaign) | {"learning_rate": learning_rate, "seed": campaign.seed},
         {"base": model_digest(base, campaign.classes.names), **{s.name: s.digest for s in sets}},
     )
-    checkpoint = round_.store / "attempts" / key.digest / "checkpoint"
+    checkpoint = store.storage.attempt_folder(key.digest) / "checkpoint"
     try:
         trial = _Trial(base, learning_rate, sets, checkpoint)
         ref = store.make(key, lambda draft: _write_trial(round_, trial, draft))
@@ -170,7 +176,7 @@ def fine_tune_trial(
 
 def trial_spec(round_: Round, base: ModelSpec, trial: ArtifactRef, name: str) -> ModelSpec:
     """The model that a trial made, with the base's preprocessing."""
-    folder = round_.open_store().path(trial, NETWORK_FILES[0]).parent
+    folder = round_.open_store().folder(trial, "network")
     return version_spec(base, folder, name)
 
 

@@ -48,6 +48,9 @@ def read_label_map(path: Path, row: Mapping[str, Any]) -> LabelMap:
         file.seek(row["offset"])
         frame = file.read(row["size_bytes"])
     try:
+        declared = zstandard.frame_content_size(frame)
+        if declared != row["height"] * row["width"]:  # before the room for it is taken
+            raise ValueError(f"it declares {declared} pixels")  # noqa: TRY301 - one more way to be damaged
         content = zstandard.ZstdDecompressor().decompress(frame)
         return np.frombuffer(content, np.uint8).reshape(row["height"], row["width"])
     except (zstandard.ZstdError, ValueError) as error:

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from configs.schema import Classes, MaskEncoding
-from models.preprocess import decode_image, read_mask
+from configs.classes import Classes, MaskEncoding
+from models.decoding import decode_image, read_mask
+from models.inference import InputImage
 from models.training_records import TrainingSample
 from tasks.artifacts import ArtifactRef
 from tasks.core.digests import digest_of
@@ -18,8 +19,8 @@ from tasks.core.label_maps import LabelMap
 from tasks.core.records import IMAGES, MASKS
 from tasks.core.splits import Split, split_by_group
 from tasks.errors import DataError
-from tasks.image_files import read_verified
-from tasks.rounds import Round
+from tasks.image_files import read_verified, stem_of
+from tasks.rounds import Round, recall
 
 FINISHED = MaskEncoding(kind="index", void=255)
 
@@ -47,6 +48,10 @@ class LabelledImage:
     def read_image(self) -> NDArray[np.uint8]:
         """The image, RGB, uint8, (H, W, 3)."""
         return decode_image(read_verified(self.uri, self.image_id), where=self.uri)
+
+    def as_input(self) -> InputImage:
+        """The image, with what finished label maps are looked up by."""
+        return InputImage(self.read_image(), self.image_id, stem_of(self.uri))
 
     def read_mask(self, classes: Classes) -> LabelMap:
         """The mask, uint8, (H, W)."""
@@ -99,13 +104,18 @@ def given_set(round_: Round, pool: ArtifactRef, dataset: str, name: str) -> Labe
 
 
 def finished_set(round_: Round, pool: ArtifactRef, masks: ArtifactRef, name: str) -> LabelledSet:
-    """An S or T of this campaign with the masks people drew."""
+    """An S or T of this campaign with the masks people drew.
+
+    Its images are read from where the newest snapshot of the campaign has them: the data may have been moved
+    since the round of `pool`.
+    """
     store = round_.open_store()
     images = {row["image_id"]: row for row in store.rows(pool, IMAGES) if row["dataset"] == "pool"}
+    places = {image_id: row["uri"] for image_id, row in images.items()} | _later_places(round_)
     drawn = [
         LabelledImage(
             row["image_id"],
-            images[row["image_id"]]["uri"],
+            places[row["image_id"]],
             images[row["image_id"]]["group"],
             row["mask_digest"],
             store.path(masks, f"{row['image_id']}.png"),
@@ -114,6 +124,16 @@ def finished_set(round_: Round, pool: ArtifactRef, masks: ArtifactRef, name: str
         for row in store.rows(masks, MASKS)
     ]
     return LabelledSet(name, tuple(sorted(drawn, key=lambda image: image.image_id)))
+
+
+def _later_places(round_: Round) -> dict[str, str]:
+    """image_id -> uri in the snapshots of the rounds after this one, the newest winning."""
+    store, number = round_.open_store(), round_.number + 1
+    places: dict[str, str] = {}
+    while (later := recall(round_.at(number), "pool")) is not None:
+        places |= {row["image_id"]: row["uri"] for row in store.rows(later, IMAGES)}
+        number += 1
+    return places
 
 
 def split_of(round_: Round, labelled: LabelledSet) -> Split:

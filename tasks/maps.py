@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from configs.schema import Campaign, ModelSpec
-from models.inference import predict, set_threads
-from models.preprocess import decode_image
+from configs.model_specs import ModelSpec
+from configs.schema import Campaign
+from models.decoding import decode_image
+from models.inference import InputImage, predict, set_threads
 from models.weights import model_digest
 from models.zoo import load_model
 from tasks.artifacts import ArtifactRef, Draft, StageKey
 from tasks.core.label_maps import map_digest
-from tasks.core.records import DRAWING_ORDER, IMAGES, MAPS
-from tasks.image_files import read_verified
+from tasks.core.records import DRAWING_ORDER, IMAGES, MAPS, REJECTS
+from tasks.errors import DataError
+from tasks.image_files import read_verified, stem_of
 from tasks.label_map_files import MAPS_FILE, LabelMapWriter
 from tasks.prediction_cache import engine_of
 from tasks.progress import progress
 from tasks.rounds import Round, remember
 from tasks.stage import stage_task
 
-VERSION = 1
+VERSION = 2
 
 Row = dict[str, Any]
 
@@ -43,24 +45,36 @@ def map_plan(
 def write_maps(
     campaign: Campaign, plan: list[tuple[str, ModelSpec, list[str]]], uris: dict[str, str], draft: Draft
 ) -> None:
-    """Predict the planned maps at each image's own size and write them."""
+    """Predict the planned maps at each image's own size and write them.
+
+    An image whose file has vanished or changed since it was predicted has a reject instead of its maps.
+    """
     rows: list[Row] = []
+    rejects: dict[str, Row] = {}
     total = sum(len(image_ids) for _, _, image_ids in plan)
     with (
         LabelMapWriter(draft.folder / MAPS_FILE) as maps,
         progress("maps at full size", total, "map") as shown,
     ):
         for role, spec, image_ids in plan:
-            model = load_model(spec, campaign.classes.names, campaign.predictions.device)
+            settings = campaign.predictions
+            model = load_model(spec, campaign.classes.names, settings.device, settings.threads)
             for image_id in image_ids:
-                image = decode_image(read_verified(uris[image_id], image_id), where=uris[image_id])
-                prediction = predict(model, image, height=image.shape[0], width=image.shape[1])
+                shown.advance()
+                uri = uris[image_id]
+                try:
+                    pixels = decode_image(read_verified(uri, image_id), where=uri)
+                    image = InputImage(pixels, image_id, stem_of(uri))
+                    prediction = predict(model, image, height=pixels.shape[0], width=pixels.shape[1])
+                except DataError as error:
+                    rejects[image_id] = {"stage": "maps", "item": image_id, "reason": str(error), "uri": uri}
+                    continue
                 row = {"image_id": image_id, "role": role, "model": spec.name}
                 row["map_digest"] = map_digest(prediction.label_map)
                 rows.append(row | maps.append(prediction.label_map))
-                shown.advance()
     draft.add_file(MAPS_FILE, identity=False)  # the digests of the maps are in the table
-    draft.write_table(MAPS, rows)
+    draft.write_table(MAPS, [row for row in rows if row["image_id"] not in rejects])
+    draft.write_table(REJECTS, rejects.values())
 
 
 @stage_task("draw maps")

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from configs.schema import Classes
+from configs.classes import Classes
 from configs.settings import Settings
 from tasks.answer_log import VALID, append_to_log, newest_per_annotation, read_log
 from tasks.artifacts import ArtifactRef, ArtifactStore, Draft, StageKey

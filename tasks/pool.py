@@ -1,28 +1,37 @@
-"""Pool: which images there are, known by the digest of their bytes, and which were rejected and why."""
+"""Pool: which images there are, known by the digest of their bytes, and which were rejected and why.
+
+Every file ends in `images` or in `rejects`. Labelled images are decoded here; of the pool's images, of which
+there may be many, only the headers are read, and damage further on is found when their maps are predicted.
+"""
 
 from __future__ import annotations
 
-import csv
-import re
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from configs.schema import Campaign, ImageSource
-from models.preprocess import decode_image, read_mask
+from configs.image_sources import ImageSource
+from configs.schema import Campaign
+from models.decoding import decode_image, read_header, read_mask
 from tasks.artifacts import ArtifactRef, Draft, StageKey
 from tasks.core.digests import canonical_json, digest_of_bytes
 from tasks.core.label_maps import class_areas, map_digest
 from tasks.core.records import IMAGES, LABEL_AREAS, REJECTS
 from tasks.errors import ConfigError, DataError
-from tasks.progress import Progress, progress
+from tasks.image_files import FoundFiles, find_image_files, read_bytes, stem_of
+from tasks.image_metadata import group_of, read_metadata
+from tasks.progress import progress
 from tasks.rounds import Round, remember
 from tasks.stage import stage_task
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
-VERSION = 1
+VERSION = 2
+_READERS = 8  # threads that read and digest files; more help with a bucket only
+_AHEAD = 32  # files they may be ahead of the one that is listed
+_BYTES_PER_PIXEL = 8  # of the largest files that are read: 16 bits in four channels, uncompressed
+_SPARE_BYTES = 1 << 20  # for what a file holds beside pixels
 
 Rows = list[dict[str, Any]]
 
@@ -40,111 +49,49 @@ class Listing:
 class _Found:
     """One readable image file."""
 
-    path: Path
+    uri: str
     image_id: str
-    width: int
     height: int
+    width: int
 
 
-def image_files(source: ImageSource, *, what: str) -> list[Path]:
-    """The image files of a source, sorted by path.
+def source_files(source: ImageSource, *, what: str) -> FoundFiles:
+    """The image files of a source, those of its `listing` if it has one.
 
     Raises:
         ConfigError: the folder or the listing does not exist, or there is no image.
     """
-    if not source.images.is_dir():
-        raise ConfigError(f"`{what}.images` must be a folder of images, but {source.images} is not a folder.")
-    files = sorted(p for p in source.images.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
+    found = find_image_files(source.images, what=what)
     if source.listing is not None:
-        files = _listed(files, source.listing, what)
-    if not files:
+        found = _chosen(found, source.listing, what)
+    if not found.uris and not found.unusable:
         raise ConfigError(f"`{what}.images` must hold at least one image, but {source.images} holds none.")
-    return files
+    return found
 
 
-def _listed(files: list[Path], listing: Path, what: str) -> list[Path]:
-    if not listing.is_file():
+def _chosen(found: FoundFiles, listing: Path, what: str) -> FoundFiles:
+    """The files whose stems a listing names."""
+    try:
+        lines = listing.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"`{what}.listing` {listing} must be UTF-8 text: {error}.") from error
+    except OSError as error:
         raise ConfigError(
-            f"`{what}.listing` must be a text file of image stems, but {listing} does not exist."
-        )
-    wanted = {line.strip() for line in _text_of(listing, what).splitlines() if line.strip()}
-    missing = wanted - {p.stem for p in files}
+            f"`{what}.listing` must be a text file of image stems, but {listing} cannot be read: "
+            f"{error.strerror}."
+        ) from error
+    wanted = {line.strip() for line in lines if line.strip()}
+    missing = wanted - {stem_of(uri) for uri in (*found.uris, *(uri for uri, _ in found.unusable))}
     if missing:
         some = ", ".join(sorted(missing)[:5])
         raise ConfigError(
             f"`{what}.listing` {listing} names {len(missing)} image(s) that do not exist: {some} ..."
         )
-    return [p for p in files if p.stem in wanted]
-
-
-def _text_of(listing: Path, what: str) -> str:
-    try:
-        return listing.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"`{what}.listing` {listing} must be UTF-8 text: {error}.") from error
-
-
-def read_metadata(source: ImageSource) -> dict[str, dict[str, str]]:
-    """Metadata rows by stem; empty without a metadata file.
-
-    Raises:
-        ConfigError: the file is missing, or lacks a column that the source names.
-    """
-    if source.metadata is None:
-        return {}
-    try:
-        with source.metadata.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            for needed in ("stem", source.group_column):
-                if needed is not None and needed not in (reader.fieldnames or ()):
-                    raise ConfigError(
-                        f"{source.metadata} needs a column {needed!r}, it has {reader.fieldnames}."
-                    )
-            rows = {}
-            for row in reader:
-                if None in row or None in row.values():
-                    raise ConfigError(
-                        f"{source.metadata}, line {reader.line_num}, needs {len(reader.fieldnames or ())} "
-                        f"fields, as its header has, got {list(row.values())}."
-                    )
-                rows[row.pop("stem")] = row
-            return rows
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"{source.metadata} must be a CSV file in UTF-8: {error}.") from error
-    except OSError as error:
-        raise ConfigError(f"The metadata file {source.metadata} cannot be read: {error.strerror}.") from error
-
-
-def group_of(stem: str, source: ImageSource, metadata: dict[str, dict[str, str]]) -> str | None:
-    """The scene an image belongs to; None where the source has no scenes and each image is its own.
-
-    Raises:
-        DataError: a group was asked for and this image has none.
-    """
-    if source.group_column is not None:
-        group = metadata.get(stem, {}).get(source.group_column)
-        if not group:
-            raise DataError(
-                f"{source.metadata} has no `{source.group_column}` for {stem!r}, which needs one."
-            )
-        return group
-    if source.group_pattern is not None:
-        match = re.search(source.group_pattern, stem)
-        group = None if match is None else match.group(1 if match.groups() else 0)
-        if group is None:
-            raise DataError(f"`group_pattern` {source.group_pattern!r} does not match {stem!r}.")
-        return group if source.group_frames is None else _block(group, match, source.group_frames)
-    return None
-
-
-def _block(video: str, match: re.Match[str] | None, frames: int) -> str:
-    """Name of the block of `frames` frames that a frame of `video` belongs to."""
-    number = "" if match is None else match.group(2) or ""
-    if not number.isdecimal():
-        raise DataError(
-            f"The second group of `group_pattern` must be a frame's number, got {number!r} in {video}."
-        )
-    return f"{video}-{int(number) // frames:04d}"
+    return FoundFiles(
+        [uri for uri in found.uris if stem_of(uri) in wanted],
+        # A folder that could not be read may have held what is missing; it stays.
+        [(uri, why) for uri, why in found.unusable if stem_of(uri) in wanted or Path(uri).is_dir()],
+    )
 
 
 def list_source(campaign: Campaign, dataset: str, source: ImageSource, seen: dict[str, str]) -> Listing:
@@ -154,69 +101,83 @@ def list_source(campaign: Campaign, dataset: str, source: ImageSource, seen: dic
         campaign: for the classes and the encoding of masks.
         dataset: `pool`, `training` or `familiar`.
         source: where the images are.
-        seen: image_id -> where it was first found; images of earlier sources are left out as duplicates.
+        seen: image_id -> name of the file it was first found in; images of earlier sources are left out as
+            duplicates.
     """
-    listing = Listing([], [], [])
     metadata = read_metadata(source)
-    files = _without_twins(source, image_files(source, what=dataset), listing)
-    with progress(f"reading {dataset} images", len(files), "image") as shown:
-        for found in _readable(files, seen, listing, shown):
+    found = source_files(source, what=dataset)
+    listing = Listing([], [_reject(uri, reason) for uri, reason in found.unusable], [])
+    uris = _without_twins(source, found.uris, listing)
+    with progress(f"reading {dataset} images", len(uris), "image") as shown:
+        for uri, examined in _examined_ahead(uris, lambda uri: _examine(uri, source)):
+            shown.advance()
             try:
+                image = examined.result()
+                if image.image_id in seen:
+                    raise DataError(f"same content as {seen[image.image_id]}")  # noqa: TRY301 - one more reason
                 row = {
                     "dataset": dataset,
-                    "image_id": found.image_id,
-                    "uri": str(found.path),
-                    "width": found.width,
-                    "height": found.height,
-                    "group": group_of(found.path.stem, source, metadata) or found.image_id,
-                    "attributes": canonical_json(metadata.get(found.path.stem, {})),
+                    "image_id": image.image_id,
+                    "uri": uri,
+                    "width": image.width,
+                    "height": image.height,
+                    "group": group_of(stem_of(uri), source, metadata) or image.image_id,
+                    "attributes": canonical_json(metadata.get(stem_of(uri), {})),
                 }
                 if source.masks is not None:
-                    row |= _labelled(campaign, dataset, source.masks, found, listing)
+                    row |= _labelled(campaign, dataset, source.masks, image, listing)
             except DataError as error:
-                listing.rejects.append(_reject(found.path, str(error)))
+                listing.rejects.append(_reject(uri, str(error)))
             else:
+                seen[image.image_id] = PurePosixPath(uri).name
                 listing.images.append(row)
     return listing
 
 
-def _without_twins(source: ImageSource, files: list[Path], listing: Listing) -> list[Path]:
+def _without_twins(source: ImageSource, uris: list[str], listing: Listing) -> list[str]:
     """The files that masks and metadata, which go by stem, can be told apart for; twins go to the rejects."""
     if source.masks is None and source.metadata is None:
-        return files
-    counts = Counter(path.stem for path in files)
-    for path in files:
-        if counts[path.stem] > 1:
-            listing.rejects.append(
-                _reject(
-                    path,
-                    f"{counts[path.stem]} images are called {path.stem!r}; masks and metadata go by that",
-                )
-            )
-    return [path for path in files if counts[path.stem] == 1]
+        return uris
+    counts = Counter(stem_of(uri) for uri in uris)
+    for uri in uris:
+        if (count := counts[stem_of(uri)]) > 1:
+            reason = f"{count} images are called {_shown(stem_of(uri))!r}; masks and metadata go by that"
+            listing.rejects.append(_reject(uri, reason))
+    return [uri for uri in uris if counts[stem_of(uri)] == 1]
 
 
-def _readable(files: list[Path], seen: dict[str, str], listing: Listing, shown: Progress) -> Iterator[_Found]:
-    """The files that are images and were not seen before; the others go to the rejects."""
-    for path in files:
-        shown.advance()
-        if _shown(path) != str(path):
-            listing.rejects.append(
-                _reject(path, "the path is not UTF-8, so no record could name it; rename it")
-            )
-            continue
-        try:
-            content = path.read_bytes()
-            image_id = digest_of_bytes(content)
-            if image_id in seen:
-                listing.rejects.append(_reject(path, f"same content as {seen[image_id]}"))
-                continue
-            height, width = decode_image(content, where=str(path)).shape[:2]
-        except (DataError, OSError) as error:
-            listing.rejects.append(_reject(path, str(error)))
-            continue
-        seen[image_id] = path.name
-        yield _Found(path, image_id, width, height)
+def _examined_ahead(
+    uris: list[str], examine: Callable[[str], _Found]
+) -> Iterator[tuple[str, Future[_Found]]]:
+    """Every place in turn with its examination, which threads do a little ahead."""
+    with ThreadPoolExecutor(_READERS) as readers:
+        waiting: deque[tuple[str, Future[_Found]]] = deque()
+        for uri in uris:
+            waiting.append((uri, readers.submit(examine, uri)))
+            if len(waiting) == _AHEAD:
+                yield waiting.popleft()
+        yield from waiting
+
+
+def _examine(uri: str, source: ImageSource) -> _Found:
+    """The image at `uri`.
+
+    Raises:
+        DataError: it cannot be read, is no image, or is too large.
+    """
+    if _shown(uri) != uri:
+        raise DataError("the path is not UTF-8, so no record could name it; rename it")
+    limit = source.max_megapixels
+    content = read_bytes(uri, max_bytes=int(limit * 1e6 * _BYTES_PER_PIXEL) + _SPARE_BYTES)
+    header = read_header(content, where=uri)
+    if header.megapixels > limit:
+        raise DataError(
+            f"{uri}: at most {limit:g} megapixels were required, it has {header.height} x {header.width}; "
+            "make it smaller, or raise `max_megapixels`."
+        )
+    if source.masks is not None:
+        decode_image(content, where=uri)
+    return _Found(uri, digest_of_bytes(content), header.height, header.width)
 
 
 def _labelled(
@@ -227,15 +188,10 @@ def _labelled(
     Raises:
         DataError: the mask is missing, unreadable, of another size or has an unknown value.
     """
-    mask_path = masks / f"{found.path.stem}.png"
+    mask_path = masks / f"{stem_of(found.uri)}.png"
     if not mask_path.is_file():
         raise DataError(f"A mask was required at {mask_path}, but there is none.")
-    mask = read_mask(mask_path, campaign.mask_encoding, campaign.classes)
-    if mask.shape != (found.height, found.width):
-        raise DataError(
-            f"{mask_path} must have its image's size {found.height} x {found.width}, it is "
-            f"{mask.shape[0]} x {mask.shape[1]}."
-        )
+    mask = read_mask(mask_path, campaign.mask_encoding, campaign.classes, (found.height, found.width))
     areas = class_areas(mask, campaign.classes.count)
     listing.label_areas.append(
         {"dataset": dataset, "image_id": found.image_id, "pixels": mask.size, "class_px": areas.tolist()}
@@ -243,13 +199,18 @@ def _labelled(
     return {"mask_digest": map_digest(mask), "mask_uri": str(mask_path)}
 
 
-def _reject(path: Path, reason: str) -> dict[str, Any]:
-    return {"stage": "pool", "item": _shown(Path(path.name)), "reason": reason, "uri": _shown(path)}
+def _reject(uri: str, reason: str) -> dict[str, Any]:
+    return {
+        "stage": "pool",
+        "item": _shown(PurePosixPath(uri).name),
+        "reason": _shown(reason),
+        "uri": _shown(uri),
+    }
 
 
-def _shown(path: Path) -> str:
-    """The path as text; bytes that are not UTF-8 as escapes."""
-    return str(path).encode("utf-8", "backslashreplace").decode()
+def _shown(text: str) -> str:
+    """The text; bytes of a file's name that are not UTF-8 as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 @stage_task("list images")

@@ -1,23 +1,34 @@
-"""The cache of predictions: shards of maps by model and engine, read by whoever needs a map."""
+"""The caches of a pass over the pool: maps by model and engine, joint histograms by pair of models.
+
+Both are kept in shards, for all rounds and campaigns of a store.
+"""
 
 from __future__ import annotations
 
+import importlib.metadata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from configs.schema import Campaign, ModelSpec
+from configs.model_specs import ModelSpec, Onnx, can_be_trained
+from configs.schema import Campaign
 from models.weights import model_digest
 from tasks.artifacts import ArtifactRef, ArtifactStore
 from tasks.core.digests import digest_of
-from tasks.core.records import PREDICTIONS, REJECTS
+from tasks.core.label_maps import LabelMap
+from tasks.core.records import HISTOGRAMS, PREDICTIONS, REJECTS
+from tasks.label_map_files import MAPS_FILE, read_label_map
+
+MAPS_VERSION = 2  # of the code that predicts over the pool
+HISTOGRAMS_VERSION = 1
 
 Row = dict[str, Any]
 
 
 def engine_of(campaign: Campaign) -> dict[str, Any]:
-    """What computes: part of the key of every stage that runs or trains a network."""
+    """What computes outside of the pool: part of the key of every stage that trains or judges a network."""
     settings = campaign.predictions
     return {
         "engine": "torch",
@@ -27,28 +38,83 @@ def engine_of(campaign: Campaign) -> dict[str, Any]:
     }
 
 
+def pool_engine_of(campaign: Campaign, spec: ModelSpec, *, by_onnx: bool) -> dict[str, Any]:
+    """What computes a model's maps over the pool, one thread each.
+
+    Args:
+        campaign: for the device.
+        spec: the model.
+        by_onnx: whether a torch network runs in ONNX Runtime.
+    """
+    if by_onnx or isinstance(spec, Onnx):
+        version = importlib.metadata.version("onnxruntime")
+        return {"engine": "onnxruntime", "engine_version": version, "device": "cpu", "threads": 1}
+    if can_be_trained(spec):
+        return engine_of(campaign) | {"threads": 1}
+    return {"engine": "files"}
+
+
 @dataclass(frozen=True)
 class PredictionCache:
-    """Where one model's maps under one engine are kept; shards of it are shared by rounds and campaigns."""
+    """Where one model's maps under one engine are kept."""
 
     digest: str
 
     @classmethod
-    def of(cls, campaign: Campaign, spec: ModelSpec, version: int) -> PredictionCache:
-        """The cache of `spec` under the campaign's settings: everything that may change a pixel.
-
-        Args:
-            campaign: for the classes and the engine.
-            spec: the model.
-            version: version of the code that predicts.
-        """
-        how = {"comparison_size": campaign.predictions.comparison_size, "version": version}
-        return cls(digest_of([model_digest(spec, campaign.classes.names), engine_of(campaign) | how]))
+    def of(cls, campaign: Campaign, spec: ModelSpec, *, by_onnx: bool) -> PredictionCache:
+        """The cache of `spec` under the campaign's settings: everything that may change a pixel."""
+        how = pool_engine_of(campaign, spec, by_onnx=by_onnx)
+        how |= {"comparison_size": campaign.predictions.comparison_size, "version": MAPS_VERSION}
+        return cls(digest_of([model_digest(spec, campaign.classes.names), how]))
 
     @property
     def stage(self) -> str:
         """Folder of its shards."""
         return f"predictions/{self.digest[:24]}"
+
+
+@dataclass(frozen=True)
+class HistogramCache:
+    """Where the joint histograms of one pair of models are kept, the target's classes as rows."""
+
+    digest: str
+
+    @classmethod
+    def of(cls, target: PredictionCache, competitor: PredictionCache, n_classes: int) -> HistogramCache:
+        """The cache of a pair, for a campaign of `n_classes` classes."""
+        return cls(digest_of([target.digest, competitor.digest, n_classes, HISTOGRAMS_VERSION]))
+
+    @property
+    def stage(self) -> str:
+        """Folder of its shards."""
+        return f"joint_histograms/{self.digest[:24]}"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMap:
+    """Where a map lies in the store: `folder` of the shard, and the place in its file."""
+
+    folder: str
+    offset: int
+    size_bytes: int
+    height: int
+    width: int
+
+    @classmethod
+    def of(cls, row: Row) -> StoredMap:
+        """The place that a row of `cached_predictions` names."""
+        return cls(row["maps_folder"], row["offset"], row["size_bytes"], row["height"], row["width"])
+
+    def read(self, store: ArtifactStore) -> LabelMap:
+        """The map, (height, width) uint8.
+
+        Raises:
+            DataError: the file is gone, or damaged there.
+        """
+        return read_label_map(
+            store.storage.local_path(f"{self.folder}/{MAPS_FILE}"),
+            {name: getattr(self, name) for name in ("offset", "size_bytes", "height", "width")},
+        )
 
 
 def cached_predictions(store: ArtifactStore, cache: PredictionCache) -> tuple[dict[str, Row], list[Row]]:
@@ -61,6 +127,27 @@ def cached_predictions(store: ArtifactStore, cache: PredictionCache) -> tuple[di
             predicted.setdefault(row["image_id"], row | {"maps_folder": ref.folder})
         rejected.extend(store.rows(ref, REJECTS))
     return predicted, rejected
+
+
+def cached_histograms(
+    store: ArtifactStore, cache: HistogramCache, only: Iterable[str]
+) -> dict[str, list[int]]:
+    """The joint histograms of a cache, flat, by image_id; those of the images in `only`."""
+    wanted, held = set(only), {}
+    for ref in store.found_under(cache.stage):
+        table = store.table(ref, HISTOGRAMS)
+        for position, image_id in enumerate(table["image_id"].to_pylist()):
+            if image_id in wanted and image_id not in held:
+                held[image_id] = table["joint_px"][position].as_py()
+    return held
+
+
+def images_with_histograms(store: ArtifactStore, cache: HistogramCache) -> set[str]:
+    """The images whose joint histogram is in the cache."""
+    found: set[str] = set()
+    for ref in store.found_under(cache.stage):
+        found.update(store.table(ref, HISTOGRAMS)["image_id"].to_pylist())
+    return found
 
 
 def maps_of(store: ArtifactStore, predictions: ArtifactRef) -> dict[str, Row]:

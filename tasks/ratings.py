@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from configs.schema import Classes
+from configs.classes import Classes
 from configs.settings import Settings
 from tasks.answer_log import VALID, append_to_log, newest_per_annotation, read_log
 from tasks.artifacts import ArtifactRef, Draft, StageKey

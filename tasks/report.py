@@ -16,6 +16,7 @@ from tasks.core.records import (
     COSTS,
     DRAWING_ORDER,
     DRAWINGS,
+    ENGINES,
     EPOCHS,
     FAILURES,
     IMAGES,
@@ -37,11 +38,11 @@ from tasks.report_findings import (
     cost_table,
     cut_short_tables,
     headline,
-    selection_tables,
     summary,
 )
 from tasks.report_gallery import GalleryData, gallery
 from tasks.report_page import REPORT_FILE, Card, Curve, ReportData, TrialRow, render_report
+from tasks.report_selection import selection_tables
 from tasks.rounds import Round, require, stages_of
 from tasks.score_tables import Scores, class_table, matrix_table, paper_table
 from tasks.stage import stage_task
@@ -57,7 +58,7 @@ def round_rows(round_: Round, closing: bool) -> RoundRows:
     def of(stage: str, record: object) -> list[dict[str, object]]:
         return store.rows(require(round_, stage), record)  # type: ignore[arg-type]
 
-    rejects = of("pool", REJECTS)
+    rejects = of("pool", REJECTS) + of("maps", REJECTS)
     for model in (spec_of_version(round_, round_.number - 1), *round_.campaign.competitors):
         rejects += of(f"predictions-{model.name}", REJECTS)
     # An edit replaces what it edited: nobody's time is counted twice.
@@ -66,6 +67,7 @@ def round_rows(round_: Round, closing: bool) -> RoundRows:
     return RoundRows(
         number=round_.number,
         closing=closing,
+        engines=of("engines", ENGINES),
         images=of("pool", IMAGES),
         rejects=list({(r["stage"], r["item"], r["uri"]): r for r in rejects}.values()),
         candidates=of("candidates", CANDIDATES),
@@ -78,7 +80,7 @@ def round_rows(round_: Round, closing: bool) -> RoundRows:
         failures=[] if closing else of("failures", FAILURES),
         answers=own,
         drawings=drawn,
-        trials=[] if closing else of("version", TRIALS),
+        trials=of("version", TRIALS) if round_.campaign.repair and not closing else [],
     )
 
 
@@ -90,7 +92,7 @@ def _cards(round_: Round, role: str, closing: bool) -> tuple[Card, ...]:
         require(round_, "candidates"),
         require(round_, "maps"),
         require(round_, "ratings"),
-        None if closing else spec_of_version(round_, round_.number),
+        spec_of_version(round_, round_.number) if round_.campaign.repair and not closing else None,
     )
     return gallery(
         round_, finished_set(round_, require(round_, "pool"), require(round_, f"masks-{role}"), role), data
@@ -129,7 +131,7 @@ def report_data(round_: Round, settings: Settings, rows: RoundRows, scores: Scor
         trials=tuple(
             TrialRow(t["learning_rate"], t["tuning_miou"], t["final_loss"], t["chosen"]) for t in rows.trials
         ),
-        loss_curves=() if rows.closing else _curves(round_),
+        loss_curves=_curves(round_) if rows.trials else (),
         gallery_failures=_cards(round_, "failure", rows.closing),
         gallery_test=_cards(round_, "test", rows.closing),
         how_chosen=selection_tables(rows),
@@ -153,7 +155,8 @@ def write_report(round_: Round, settings: Settings, scores: ArtifactRef, closing
         "ratings",
         "test_set",
         "masks-test",
-        *(() if closing else ("failures", "version")),
+        *(() if closing else ("failures",)),
+        *(("version",) if round_.campaign.repair and not closing else ()),
     )
     key = StageKey(
         "reports",

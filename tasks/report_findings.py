@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from configs.model_specs import LabelMaps
 from configs.schema import Campaign
 from tasks.core.sampling import floor_share
 from tasks.report_page import Fact, PlainTable
@@ -23,6 +24,7 @@ class RoundRows:
 
     number: int
     closing: bool
+    engines: list[Row]
     images: list[Row]
     rejects: list[Row]
     candidates: list[Row]
@@ -59,16 +61,23 @@ def headline(rows: RoundRows) -> tuple[Fact, ...]:
         Fact("|T| test set", str(len(rows.test_set)), "drawn before S was cut"),
     ]
     if not rows.closing:
-        facts.append(Fact("|S| failures", str(len(rows.failures)), "labelled densely and trained on"))
+        facts.append(
+            Fact(
+                "|S| failures",
+                str(len(rows.failures)),
+                "labelled densely" + (" and trained on" if rows.trials else ""),
+            )
+        )
     return tuple(facts)
 
 
 def summary(campaign: Campaign, rows: RoundRows, scores: Scores, versions: int) -> tuple[str, ...]:
     """The round in plain sentences."""
     names = version_names(campaign, versions)
+    before, after = names[rows.number - 1 if campaign.repair else 0], names[-1]
     sentences = [
         (
-            f"{len(campaign.competitors)} competitors and {names[rows.number - 1]} disagreed most on "
+            f"{len(campaign.competitors)} competitors and {before} disagreed most on "
             f"{len(rows.order)} of {rows.n_pool} pool images; these were rated by "
             f"{len(campaign.ratings.raters)} people."
         ),
@@ -78,30 +87,56 @@ def summary(campaign: Campaign, rows: RoundRows, scores: Scores, versions: int) 
             f"The campaign's rounds have ended; {len(rows.test_set)} of these images were labelled as one "
             "more test set and nothing was trained on them."
         )
-        return (*sentences, *_change(scores, names[0], names[-1], f"T({rows.number})"), *_warnings(rows))
+        change = _change(scores, names[0], names[-1], f"T({rows.number})")
+        return (*sentences, *change, *_warnings(rows), *_not_judged(campaign, scores))
+    trained = f"{after} was fine-tuned on all failures so far together with the original training set."
     sentences.append(
         f"{len(rows.failures)} failures and {len(rows.test_set)} test images were labelled pixel by pixel; "
-        f"{names[-1]} was fine-tuned on all failures so far together with the original training set."
+        + (trained if campaign.repair else "nothing was fine-tuned, as the campaign's `repair: false` says.")
     )
-    before, after = names[rows.number - 1], names[-1]
     return (
         *sentences,
         *_change(scores, before, after, "T(0)"),
         *_change(scores, before, after, f"T({rows.number})"),
         *_warnings(rows),
+        *_not_judged(campaign, scores),
+    )
+
+
+def _not_judged(campaign: Campaign, scores: Scores) -> tuple[str, ...]:
+    """Models of finished label maps that have none for some image of a test set."""
+    models = [spec.name for spec in (campaign.target, *campaign.competitors) if isinstance(spec, LabelMaps)]
+    return tuple(
+        f"{name} is not judged on {test_set}: it lacks a usable label map of at least one of its images."
+        for name in models
+        for test_set in scores.test_sets
+        if not scores.is_judged(name, test_set)
     )
 
 
 def _warnings(rows: RoundRows) -> tuple[str, ...]:
     """What a reader should know before trusting the selection."""
+    warnings = []
     names = ", ".join(row["class_name"] for row in rows.windows if row["low"] is None)
-    if not names:
-        return ()
-    warning = (
-        f"Warning: fewer than 8 training masks contain {names}; objects of any size were searched for there, "
-        "without an area window."
-    )
-    return (warning,)
+    if names:
+        warnings.append(
+            f"Warning: fewer than 8 training masks contain {names}; objects of any size were searched for "
+            "there, without an area window."
+        )
+    same = ", ".join(s["competitor"] for s in rows.selection if s["n_equal"] == s["n_images"])
+    if same:
+        warnings.append(
+            f"Warning: on every image the map of {same} is the target's own; such a competitor finds no "
+            "failure, and what it put into M was chosen by nothing. Replace it."
+        )
+    found = {row["class_name"] for row in rows.candidates}
+    unseen = ", ".join(row["class_name"] for row in rows.windows if row["class_name"] not in found)
+    if unseen:
+        warnings.append(
+            f"Warning: no image was chosen for {unseen}: no model finds it inside its area window on an "
+            "image that may still be chosen."
+        )
+    return tuple(warnings)
 
 
 def _change(scores: Scores, before: str, after: str, test_set: str) -> tuple[str, ...]:
@@ -114,64 +149,6 @@ def _change(scores: Scores, before: str, after: str, test_set: str) -> tuple[str
         else f"the mined test set {test_set}"
     )
     return (f"On {where}, mIoU went from {old:.3f} ({before}) to {new:.3f} ({after}): {new - old:+.3f}.",)
-
-
-def selection_tables(rows: RoundRows) -> tuple[PlainTable, ...]:
-    """How M came about: reasons by competitor and side, windows, quotas that could not be filled."""
-    counts = Counter((row["competitor"], row["side"]) for row in rows.candidates)
-    failures = {row["image_id"] for row in rows.failures}
-    hits = Counter((row["competitor"], row["side"]) for row in rows.candidates if row["image_id"] in failures)
-    reasons = tuple((c, side, str(n), str(hits[(c, side)])) for (c, side), n in sorted(counts.items()))
-    windows = tuple(
-        (
-            w["class_name"],
-            *(("none", "none") if w["low"] is None else (f"{w['low']:.4f}", f"{w['high']:.4f}")),
-            "given" if w["n_masks"] is None else str(w["n_masks"]),
-        )
-        for w in rows.windows
-    )
-    short = tuple(
-        (s["competitor"], s["side"], s["class_name"], str(s["wanted"]), str(s["got"]))
-        for s in rows.shortfalls
-    )
-    specks = sum(bool(row["rests_on_specks"]) for row in rows.order)
-    checks = tuple(
-        (f"{s['competitor']}: images without a defined discrepancy", f"{s['n_undefined']} of {s['n_images']}")
-        for s in rows.selection
-    )
-    return (
-        PlainTable(
-            "Checks of the selection",
-            "An undefined discrepancy (no pixel that both models give a class) is never chosen. Specks are "
-            "classes below 0.1 % of the image.",
-            ("what", "how many"),
-            (
-                ("candidates that would not be chosen without specks", f"{specks} of {len(rows.order)}"),
-                *checks,
-            ),
-        ),
-        PlainTable(
-            "Reasons",
-            "How often each competitor put an image into M, from which side, and how many of these "
-            "reasons belong to images of S.",
-            ("competitor", "side", "reasons", "of images in S"),
-            reasons,
-        ),
-        PlainTable(
-            "Area windows",
-            "Share of the image that the class must cover to be searched; first and third "
-            "quartile of the training masks. Fewer than 8 masks: no window.",
-            ("class", "from", "to", "training masks"),
-            windows,
-        ),
-        PlainTable(
-            "Quotas not filled",
-            "Subgroups with fewer images than their quota.",
-            ("competitor", "side", "class", "wanted", "found"),
-            short,
-            "Every quota was filled.",
-        ),
-    )
 
 
 def cut_short_tables(campaign: Campaign, rows: RoundRows) -> tuple[PlainTable, ...]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from configs.schema import Campaign, ModelSpec
+from configs.model_specs import ModelSpec
+from configs.schema import Campaign
 from models.inference import predict
-from models.zoo import LoadedModel, load_model
+from models.zoo import AnyModel, load_model
 from tasks.artifacts import ArtifactRef
 from tasks.core.label_maps import colourise
 from tasks.core.records import CANDIDATES, MAPS, RATINGS
@@ -52,7 +53,9 @@ def gallery(round_: Round, labelled: LabelledSet, data: GalleryData) -> tuple[Ca
     model = (
         None
         if data.after is None
-        else load_model(data.after, campaign.classes.names, campaign.predictions.device)
+        else load_model(
+            data.after, campaign.classes.names, campaign.predictions.device, campaign.predictions.threads
+        )
     )
     file = store.path(data.maps, MAPS_FILE)
     images = sorted(
@@ -86,7 +89,7 @@ def card_lines(rating: Row, reasons: list[Row]) -> tuple[str, ...]:
 
 
 def _pictures(
-    campaign: Campaign, image: LabelledImage, maps: list[tuple[Row, Any]], after: LoadedModel | None
+    campaign: Campaign, image: LabelledImage, maps: list[tuple[Row, Any]], after: AnyModel | None
 ) -> tuple[Picture, ...]:
     def shown(label: str, label_map: Any) -> Picture:
         return Picture(
@@ -97,7 +100,7 @@ def _pictures(
     pictures = [Picture("image", encode_jpeg(thumbnail(photo, _LONG_SIDE, "photo")))]
     pictures += [shown(f"before: {row['model']}", m) for row, m in maps if row["role"] == "target"]
     if after is not None:
-        new = predict(after, photo, height=truth.shape[0], width=truth.shape[1])
+        new = predict(after, image.as_input(), height=truth.shape[0], width=truth.shape[1])
         pictures.append(shown(f"after: {after.spec.name}", new.label_map))
     pictures += [shown(f"chosen by: {row['model']}", m) for row, m in maps if row["role"] == "competitor"]
     return (*pictures, shown("truth drawn", truth))

@@ -7,9 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from configs.schema import Campaign
 from tasks.artifacts import ArtifactRef, ArtifactStore
-from tasks.errors import NotReadyError, TroubleshootError, Waiting
+from tasks.errors import DataError, NotReadyError, TroubleshootError, Waiting
 
 
 @dataclass(frozen=True)
@@ -19,12 +21,12 @@ class Round:
     Attributes:
         campaign: the resolved config, without the section on simulated people.
         number: 1-based round number; round n mines with model version n - 1 and makes version n.
-        store: folder of the artefact store.
+        store: place of the artefact store: a folder or `s3://bucket/prefix`.
     """
 
     campaign: Campaign
     number: int
-    store: Path
+    store: str
 
     def open_store(self) -> ArtifactStore:
         """The artefact store."""
@@ -52,7 +54,7 @@ def remember(round_: Round, stage: str, ref: ArtifactRef) -> ArtifactRef:
 def recall(round_: Round, stage: str) -> ArtifactRef | None:
     """The artefact that `stage` of this round led to, or None while it has none."""
     content = round_.open_store().storage.get(_index_name(round_, stage))
-    return None if content is None else ArtifactRef(**json.loads(content))
+    return None if content is None else _ref_in(content, _index_name(round_, stage))
 
 
 def require(round_: Round, stage: str) -> ArtifactRef:
@@ -86,7 +88,7 @@ def stages_of(round_: Round) -> dict[str, ArtifactRef]:
     """All completed stages of the round, by name."""
     storage = round_.open_store().storage
     names = storage.names(f"campaigns/{round_.campaign.name}/rounds/{round_.number:04d}")
-    refs = {Path(name).stem: ArtifactRef(**json.loads(storage.get(name) or b"")) for name in names}
+    refs = {Path(name).stem: _ref_in(storage.get(name) or b"", name) for name in names}
     return dict(sorted(refs.items()))
 
 
@@ -102,20 +104,49 @@ def save_campaign(store: ArtifactStore, campaign: Campaign) -> None:
         store.storage.put(name, content)
 
 
+def campaign_names(store: ArtifactStore) -> list[str]:
+    """Names of all campaigns of the store."""
+    return sorted({name.split("/")[1] for name in store.storage.names("campaigns")})
+
+
+def index_entries(store: ArtifactStore, campaign: str) -> dict[str, ArtifactRef]:
+    """Name in the store -> artefact, of every entry in the indices of all rounds of a campaign."""
+    names = store.storage.names(f"campaigns/{campaign}/rounds")
+    return {name: _ref_in(store.storage.get(name) or b"", name) for name in names}
+
+
 def load_campaign_by_name(store: ArtifactStore, name: str) -> Campaign:
     """The stored config of a campaign.
 
     Raises:
         TroubleshootError: no campaign of that name is in the store.
+        DataError: a newer madloop wrote it, or it is damaged.
     """
-    known = sorted({n.split("/")[1] for n in store.storage.names("campaigns")})
+    known = campaign_names(store)
     content = store.storage.get(_campaign_name(name)) if name in known else None
     if content is None:
         raise TroubleshootError(
             f"A campaign {name!r} was asked for, but the store has {known or 'none'}; "
             "start one with `madloop run CONFIG`."
         )
-    return Campaign.model_validate_json(content)
+    try:
+        return Campaign.model_validate_json(content)
+    except ValidationError as error:
+        raise DataError(
+            f"The stored campaign {_campaign_name(name)} must have the fields that this madloop knows, but: "
+            f"{error.error_count()} do not fit. A newer madloop wrote it, or it is damaged: update the "
+            "checkout, or run `madloop run CONFIG` to write it again."
+        ) from error
+
+
+def _ref_in(content: bytes, name: str) -> ArtifactRef:
+    try:
+        return ArtifactRef(**json.loads(content))
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"The index entry {name} must name one artefact, but: {error}. A newer madloop wrote it, or it "
+            "is damaged: update the checkout, or remove the entry and run again."
+        ) from error
 
 
 def _campaign_name(name: str) -> str:

@@ -23,6 +23,10 @@ class Scores:
         self.test_sets = sorted({r["test_set"] for r in rows}, key=lambda name: int(name[2:-1]))
         self.n_images = {(r["test_set"], r["part"]): r["n_images"] for r in rows}
 
+    def is_judged(self, model: str, test_set: str) -> bool:
+        """Whether the model was run on the set."""
+        return (model, test_set, "all", "iou", "mean") in self._values
+
     def miou(self, model: str, test_set: str, part: str | None = None) -> float | None:
         """mIoU of a model on a set; on T(0) the reporting half unless a part is named. None: not judged."""
         part = part or ("reporting" if test_set == "T(0)" else "all")
@@ -35,8 +39,9 @@ class Scores:
 
 
 def version_names(campaign: Campaign, versions: int) -> list[str]:
-    """Names of the first versions of the target, 0 first."""
-    return [campaign.target.name, *(f"{campaign.target.name}-v{n}" for n in range(1, versions))]
+    """Names of the first versions of the target, 0 first; without repair there is only that one."""
+    later = range(1, versions) if campaign.repair else ()
+    return [campaign.target.name, *(f"{campaign.target.name}-v{n}" for n in later)]
 
 
 def paper_table(campaign: Campaign, scores: Scores, versions: int) -> ScoreTable:
@@ -46,7 +51,7 @@ def paper_table(campaign: Campaign, scores: Scores, versions: int) -> ScoreTable
         for c in campaign.competitors
     ]
     for number, name in enumerate(version_names(campaign, versions)):
-        own = {"T(0)", f"T({number + 1})"}
+        own = {"T(0)", f"T({number + 1})"} if campaign.repair else set(scores.test_sets)
         rows.append(
             ScoreRow(
                 name, "target", tuple(scores.miou(name, t) if t in own else None for t in scores.test_sets)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from configs.schema import Classes
-from models.preprocess import decode_image
+from configs.classes import Classes
+from models.decoding import decode_image
 from tasks.core.label_maps import LabelMap, colourise, map_digest, overlay
 from tasks.image_files import read_verified
 from tasks.pictures import encode_png

@@ -16,10 +16,13 @@ VERSION = 1
 def drawn_rows(
     round_: Round, order: list[dict[str, Any]], ratings: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Rows of `test_sets`: drawn from `order` by the campaign's rule, before any failure is cut."""
+    """Rows of `test_sets`: drawn from `order` by the campaign's rule, before any failure is cut.
+
+    A candidate that could not be drawn was not rated, and has no place in the order.
+    """
     settings = round_.campaign.test_set
-    ordered = sorted(order, key=lambda row: row["position"])
     rated = {row["image_id"]: row for row in ratings}
+    ordered = sorted((row for row in order if row["image_id"] in rated), key=lambda row: row["position"])
     main_classes = {row["image_id"]: row["main_class"] for row in ordered}
     index_of = {name: index for index, name in enumerate(round_.campaign.classes.names)}
     drawn = draw_test_set(

@@ -133,9 +133,9 @@ def track_round(
         tags={"madloop.campaign": campaign.name},
     )
     tracking.log_round(run, _round_record(round_, scores, report))
-    if not closing:
+    if campaign.repair and not closing:
         _track_trials(round_, tracking, experiment, run)
-        folder = store.path(require(round_, "version"), "network/config.json").parent
+        folder = store.folder(require(round_, "version"), "network")
         _track_model(round_, tracking, run, folder, scores)
     tracking.finish(run, "FINISHED")
     return tracking.run_url(run)

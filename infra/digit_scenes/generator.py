@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from configs.schema import Classes
+from configs.classes import Classes
 from infra.digit_scenes.recipes import Recipe, draw_recipes
 from infra.digit_scenes.scenes import Scene, render
 from infra.digit_scenes.sources import SPLITS, Sources, load_sources, source_digest

@@ -20,11 +20,14 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
-from configs.schema import MaskEncoding, Network
+from configs.classes import MaskEncoding
+from configs.model_specs import Network
 from infra.digit_scenes.generator import CLASSES, MARKER
 from infra.digit_scenes.scenes import SCENE_PX
-from models.inference import forward_logits, set_threads
-from models.preprocess import read_image, read_mask, to_input
+from models.decoding import read_image, read_mask
+from models.inference import set_threads
+from models.preprocess import to_input
+from models.torch_networks import forward_logits
 from models.training import resample_mask
 from models.weights import write_atomically
 from models.zoo import save_version

@@ -66,6 +66,16 @@ LABEL_AREAS = _record(
     "label_areas", ("dataset", "image_id"),
     Column("dataset"), Column("image_id"), Column("pixels", "int64"), Column("class_px", "list<int64>"),
 )  # fmt: skip
+PARITY = _record(
+    "parity", ("image_id", "engine"),
+    Column("image_id"), Column("engine"), Column("map_digest"), Column("height", "int64"),
+    Column("width", "int64"), _provenance("offset", "int64"), _provenance("size_bytes", "int64"),
+)  # fmt: skip
+ENGINES = _record(
+    "engines", ("model",),
+    Column("model"), Column("engine"), Column("agreement", "float64"), Column("n_images", "int64"),
+    _provenance("reason"), _provenance("graph"),
+)  # fmt: skip
 PREDICTIONS = _record(
     "predictions", ("image_id",),
     Column("image_id"), Column("height", "int64"), Column("width", "int64"), Column("map_digest"),
@@ -93,6 +103,7 @@ WINDOWS = _record(
 SELECTION = _record(
     "selection", ("competitor",),
     Column("competitor"), Column("n_images", "int64"), Column("n_undefined", "int64"),
+    Column("n_equal", "int64"),
 )  # fmt: skip
 SHORTFALLS = _record(
     "shortfalls", ("competitor", "class_name", "side"),

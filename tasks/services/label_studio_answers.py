@@ -16,7 +16,6 @@ from tasks.services.label_studio_screens import BRUSH, IMAGE, OUT_OF_DOMAIN, RAT
 
 _SCORES = {"1": 1, "2": 2, "3": 3, "4": 4, "5": 5}
 _RGBA = 4
-_BYTES = frozenset(range(256))
 
 
 @dataclass(frozen=True)
@@ -99,13 +98,13 @@ def parse_rating(answer: Answer) -> ParsedRating | NoRating:
         return NoRating("skipped")
     if not answer.result:
         return NoRating("empty")
-    ratings = [item for item in answer.result if item.get("from_name") == RATING]
-    choices = [choice for item in ratings for choice in (item.get("value") or {}).get("choices") or ()]
+    ratings = [item for item in answer.result if isinstance(item, dict) and item.get("from_name") == RATING]
+    choices = [choice for item in ratings for choice in _list_in(_value_of(item), "choices")]
     if len(ratings) != 1 or len(choices) != 1:
         return NoRating(f"one `{RATING}` with one choice was required, got {len(ratings)} with {choices!r}")
     if choices[0] == OUT_OF_DOMAIN:
         return ParsedRating(score=None, out_of_domain=True)
-    if choices[0] not in _SCORES:
+    if not isinstance(choices[0], str) or choices[0] not in _SCORES:
         return NoRating(f"a choice of 1 to 5 or {OUT_OF_DOMAIN} was required, got {choices[0]!r}")
     return ParsedRating(score=_SCORES[choices[0]], out_of_domain=False)
 
@@ -152,13 +151,26 @@ def parse_regions(result: Sequence[dict[str, Any]], *, height: int, width: int, 
     return [_region(item, height, width, f"{where}, region {i + 1}") for i, item in enumerate(result)]
 
 
-def _region(item: dict[str, Any], height: int, width: int, where: str) -> Region:
+def _value_of(item: dict[str, Any]) -> dict[str, Any]:
+    """What a control says; the server keeps whatever was posted, so it may be anything."""
+    value = item.get("value")
+    return value if isinstance(value, dict) else {}
+
+
+def _list_in(value: dict[str, Any], name: str) -> list[Any]:
+    entries = value.get(name)
+    return entries if isinstance(entries, list) else []
+
+
+def _region(item: Any, height: int, width: int, where: str) -> Region:
+    if not isinstance(item, dict):
+        raise DataError(f"{where}: a brush region was required, got {item!r}. Label the image again.")
     if item.get("type") != "brushlabels" or item.get("from_name") != BRUSH:
         kind = f"{item.get('type')!r} of {item.get('from_name')!r}"
         raise DataError(
             f"{where}: a brush region of `{BRUSH}` was required, got {kind}. Label the image again."
         )
-    value = item.get("value") or {}
+    value = _value_of(item)
     labels = value.get("brushlabels")
     if not isinstance(labels, list) or len(labels) != 1:
         raise DataError(f"{where}: exactly one label was required, got {labels!r}. Give it one class.")
@@ -168,7 +180,11 @@ def _region(item: dict[str, Any], height: int, width: int, where: str) -> Region
             "Label the image again without turning it."
         )
     rle = value.get("rle")
-    if value.get("format") != "rle" or not isinstance(rle, list) or not all(v in _BYTES for v in rle):
+    if (
+        value.get("format") != "rle"
+        or not isinstance(rle, list)
+        or not all(type(v) is int and 0 <= v <= 255 for v in rle)
+    ):
         raise DataError(f"{where}: a brush stream of bytes was required, got {value.get('format')!r}.")
     size = (item.get("original_height"), item.get("original_width"))
     declared = int.from_bytes(bytes(rle[:4]), "big")  # of a shorter stream too: it fits no image then

@@ -1,158 +1,79 @@
 """Where artefacts lie: named byte strings, written once, the first write winning.
 
-Names are relative, with forward slashes. This module is the only one that touches the store's files.
+Names are relative, with forward slashes. A place is a folder of this machine or `s3://bucket/prefix`.
 """
 
 from __future__ import annotations
 
-import errno
-import os
-import shutil
-import tempfile
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Protocol
 
-from tasks.errors import DataError, TerminalServiceError
+from configs.locations import is_object_uri
+from tasks.services.local_storage import LocalStorage, StoredObject
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
+class Storage(Protocol):
+    """Named byte strings. Names that could lead out of the store are refused with a ValueError.
 
-class LocalStorage:
-    """A folder as an object store.
-
-    A file appears under its name complete or not at all: it is written beside its place, synced, and linked
-    to its name. A link fails when the name exists, which is what makes the first write win.
+    What stands under a name is there in whole or not at all. Objects below `artefacts/` and `blobs/` never
+    change under their names. Every method raises TransientServiceError or TerminalServiceError when the store
+    cannot be reached, refuses, or is full. Safe in threads and in several processes at once.
     """
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
-
-    def __repr__(self) -> str:
-        return f"LocalStorage({str(self._root)!r})"
-
     def put_if_absent(self, name: str, content: bytes) -> bool:
-        """Whether `content` was stored under `name`; False if something already was.
+        """Store `content` under `name` unless something is there; whether this call is known to have done it.
 
-        Raises:
-            TerminalServiceError: the disk is full or the folder cannot be written.
+        Of several writers one wins. False says that the name is taken, not by whom: on S3 an answer may be
+        lost after the server has stored our bytes, and the repeated request then finds the name taken. Who
+        needs to know reads the name.
         """
-        with self._new_file(name) as temporary:
-            _write_synced(temporary, content)
-            try:
-                os.link(temporary, self._path(name))
-            except FileExistsError:
-                return False
-        return True
 
     def put(self, name: str, content: bytes) -> None:
         """Store `content` under `name`, replacing what was there; readers see the old or the new."""
-        with self._new_file(name) as temporary:
-            _write_synced(temporary, content)
-            temporary.replace(self._path(name))
 
     def put_file(self, name: str, source: Path) -> None:
-        """Move the file `source` to `name`.
-
-        Raises:
-            TerminalServiceError: the disk is full or the folder cannot be written.
-        """
-        with self._new_file(name) as temporary:
-            shutil.move(source, temporary)  # a copy between disks, so it is synced after
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
-            temporary.replace(self._path(name))
-
-    @contextmanager
-    def scratch(self) -> Iterator[Path]:
-        """A new folder for unfinished work, on the disk of the store; it is removed at the end.
-
-        Raises:
-            TerminalServiceError: the disk became full meanwhile.
-        """
-        attempts = self._root / "attempts"
-        try:
-            attempts.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=attempts) as folder:
-                yield Path(folder)
-        except OSError as error:
-            if error.errno not in _FULL:
-                raise
-            raise TerminalServiceError(
-                f"Room was required in {attempts}, but: {error.strerror}; free some space and run again."
-            ) from error
+        """Move the file `source` to `name`, of any size, replacing what was there."""
 
     def get(self, name: str) -> bytes | None:
         """The bytes stored under `name`, or None."""
-        try:
-            return self._path(name).read_bytes()
-        except FileNotFoundError:
-            return None
 
     def local_path(self, name: str) -> Path:
-        """A readable path to the file stored under `name`.
+        """A file on this machine with what is stored under `name`, to be read only.
 
         Raises:
             DataError: nothing is stored under that name.
         """
-        path = self._path(name)
-        if not path.exists():
-            raise DataError(
-                f"The store {self._root} should hold {name}, but it does not; was it removed by hand?"
-            )
-        return path
 
     def names(self, prefix: str) -> Iterator[str]:
-        """All names below the folder `prefix`, sorted; unfinished writes are not among them."""
-        folder = self._path(prefix)
-        if not folder.is_dir():
-            return
-        for path in sorted(folder.rglob("*")):
-            if path.is_file() and not path.name.startswith(".unfinished-"):
-                yield path.relative_to(self._root).as_posix()
+        """All names below the folder `prefix`, sorted part by part; unfinished writes are not among them."""
 
-    def _path(self, name: str) -> Path:
-        parts = name.split("/")
-        if name.startswith("/") or any(part in ("", ".", "..") for part in parts):
-            raise ValueError(f"`name` must be a relative name without empty parts or dots, got {name!r}")
-        return self._root.joinpath(*parts)
+    def entries(self, prefix: str) -> Iterator[StoredObject]:
+        """As `names`, each with its size and when it was written, in any order."""
 
-    @contextmanager
-    def _new_file(self, name: str) -> Iterator[Path]:
-        """A place beside that of `name` to write to; what was not moved to `name` is removed.
+    def delete(self, name: str) -> None:
+        """Remove what is stored under `name`; nothing happens if nothing is."""
 
-        Raises:
-            TerminalServiceError: the disk is full or the folder cannot be written.
-        """
-        path = self._path(name)
-        temporary = path.parent / f".unfinished-{uuid.uuid4().hex}"
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                yield temporary
-            finally:
-                temporary.unlink(missing_ok=True)
-            _sync_folder(path.parent)
-        except OSError as error:
-            is_full = error.errno in _FULL
-            way_out = "free some space and run again" if is_full else "check its permissions"
-            raise TerminalServiceError(
-                f"The store {self._root} could not take {name}: {error.strerror}; {way_out}."
-            ) from error
+    @property
+    def local(self) -> LocalStorage:
+        """Folder of this machine with unfinished work and an object store's read cache; or the store."""
+
+    def scratch(self) -> AbstractContextManager[Path]:
+        """A new folder on this machine for unfinished work; it is removed at the end."""
+
+    def attempt_folder(self, key: str) -> Path:
+        """A folder on this machine for unfinished work that may go on after a crash; it is not made."""
 
 
-def _write_synced(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+def open_storage(place: str) -> Storage:
+    """The storage at `place`: a folder, or `s3://bucket/prefix`.
 
+    Raises:
+        ConfigError: a malformed URI.
+    """
+    if is_object_uri(place):
+        from tasks.services.s3_storage import S3Storage  # noqa: PLC0415 - boto3 takes its time
 
-def _sync_folder(folder: Path) -> None:
-    """Make a new name in `folder` survive a power loss."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        return S3Storage(place)
+    return LocalStorage(Path(place))

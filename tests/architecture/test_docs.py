@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 
 from configs.load import parse_campaign
+from configs.model_specs import MODEL_KINDS
 from configs.schema import Campaign
 from configs.settings import CHECKOUT
 from tasks import errors
@@ -69,7 +70,7 @@ def test_campaign_files_in_the_readme_parse() -> None:
 
 def test_defaults_in_the_readme_are_the_defaults() -> None:
     least = yaml.safe_load(_campaign_blocks()[0])
-    (defaults,) = [yaml.safe_load(b) for b in _blocks(README, "yaml") if not b.startswith("name:")]
+    (defaults,) = [yaml.safe_load(b) for b in _blocks(README, "yaml") if b.startswith("seed:")]
     optional = {name for name, field in Campaign.model_fields.items() if not field.is_required()}
 
     assert optional - {"simulated_people"} == set(defaults)
@@ -77,6 +78,13 @@ def test_defaults_in_the_readme_are_the_defaults() -> None:
         if isinstance(section, dict):
             assert set(Campaign.model_fields[name].annotation.model_fields) == set(section), name  # type: ignore[union-attr]
     assert _parsed(least) == _parsed(least | defaults)
+
+
+def test_the_readme_shows_a_model_of_every_kind() -> None:
+    (block,) = [yaml.safe_load(b) for b in _blocks(README, "yaml") if b.startswith("- {kind:")]
+    least = yaml.safe_load(_campaign_blocks()[0])
+    competitors = _parsed(least | {"competitors": block}).competitors
+    assert {spec.kind for spec in competitors} == set(MODEL_KINDS)
 
 
 def test_exit_codes_in_the_readme_are_those_of_the_errors() -> None:

@@ -20,8 +20,8 @@ import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
+from configs.classes import Classes
 from configs.load import load_campaign
-from configs.schema import Classes
 from configs.settings import CHECKOUT, Settings, ensure_logins
 from infra.simulated_truth import PeopleConfig, people_config
 from tasks.core.confusion import confusion, joint_histogram

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -49,19 +50,21 @@ class CampaignRun:
 
     def index_entries(self) -> set[str]:
         """Stages that have completed so far, as names of their index entries."""
-        folder = self.settings.store / "campaigns" / self.name / "rounds"
+        folder = Path(self.settings.store) / "campaigns" / self.name / "rounds"
         return {str(path.relative_to(folder)) for path in folder.glob("*/*.json")}
 
 
-def prepare_run(config: Path, name: str, settings: Settings, folder: Path) -> CampaignRun:
-    """The tiny campaign under another name and with a store of its own."""
+def prepare_run(
+    config: Path, name: str, settings: Settings, folder: Path, *, store: str | None = None
+) -> CampaignRun:
+    """The tiny campaign under another name and with a store of its own, by default in `folder`."""
     values = yaml.safe_load(config.read_text(encoding="utf-8"))
     own = config.with_name(f"{name}.yaml")
     own.write_text(yaml.safe_dump({**values, "name": name}), encoding="utf-8")
-    store = folder / name / "store"
-    store.mkdir(parents=True)
+    (folder / name / "store").mkdir(parents=True)
+    place = store or str(folder / name / "store")
     return CampaignRun(
-        name, own, settings.model_copy(update={"store_folder": store}), folder / name / "log.txt"
+        name, own, settings.model_copy(update={"store_place": place}), folder / name / "log.txt"
     )
 
 
@@ -71,6 +74,8 @@ def people_at_work(run: CampaignRun, log: Path) -> Iterator[subprocess.Popen[byt
     command = [sys.executable, "-m", "infra.simulated_people", str(run.config)]
     with log.open("ab") as errors:
         environment = {"MADLOOP_HOME": str(run.settings.home), "PATH": "/usr/bin:/bin"}
+        # where an S3 server is, if the test names one
+        environment |= {k: v for k, v in os.environ.items() if k.startswith(("AWS_", "MADLOOP_S3_"))}
         process = subprocess.Popen(
             command, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=errors, env=environment
         )

@@ -9,12 +9,14 @@ forks a child that runs `madloop` with these arguments, and prints {"pid": ...} 
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import signal
 import subprocess
 import sys
 import threading
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,9 +61,9 @@ class ForkedRuns:
         )  # fmt: skip
         self._answer()  # everything is imported
 
-    def start(self, arguments: list[str], *, store: Path, log: Path) -> RunningCommand:
+    def start(self, arguments: list[str], *, store: str, log: Path) -> RunningCommand:
         """Fork `madloop ARGUMENTS` with its own artefact store; its output goes to `log`."""
-        order = {"arguments": arguments, "environment": {"MADLOOP_STORE": str(store)}, "log": str(log)}
+        order = {"arguments": arguments, "environment": {"MADLOOP_STORE": store}, "log": str(log)}
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
@@ -100,7 +102,19 @@ def _run_in_child(order: dict[str, Any]) -> None:
     os.environ.update(order["environment"])
     from flows.__main__ import madloop
 
-    madloop(order["arguments"], prog_name="madloop")
+    code = 1
+    try:
+        madloop(order["arguments"], prog_name="madloop")
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    except Exception:  # noqa: BLE001 - as Python itself does at the end of a process
+        traceback.print_exc()
+    # ONNX Runtime's threads are not forked along, and its destructors abort or wait for them for ever.
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def main() -> None:

@@ -46,7 +46,7 @@ def fresh_settings(home: Path) -> Settings:
     """A home in which nothing was started yet; its servers take any ports but the usual ones."""
     settings = load_settings({"MADLOOP_HOME": str(home)})
     settings.services.mkdir(parents=True)
-    ports = {"prefect": 0, "mlflow": 0, "label_studio": 0}
+    ports = {"prefect": 0, "mlflow": 0, "label_studio": 0, "object_store": 0}
     (settings.services / "ports.json").write_text(json.dumps(ports))
     return settings
 

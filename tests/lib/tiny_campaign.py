@@ -12,7 +12,7 @@ import torch
 import yaml
 from numpy.typing import NDArray
 
-from configs.schema import SmpFolder
+from configs.model_specs import SmpFolder
 from models.training import fine_tune
 from models.training_records import TrainingSample, TrainingSettings
 from models.zoo import save_version
@@ -122,7 +122,7 @@ def tiny_config() -> dict[str, object]:
         "training_set": {"images": "training/images", "masks": "training/masks"},
         "familiar_test_set": {"images": "familiar/images", "masks": "familiar/masks"},
         "target": models[0], "competitors": models[1:],
-        "predictions": {"shard_size": 16, "threads": 1},
+        "predictions": {"shard_size": 16, "threads": 1, "processes": 1, "engine": "torch"},
         "candidates": {"quota": 2},
         "ratings": {"raters": ["rater-1", "rater-2"]},
         "test_set": {"size": 4},

@@ -140,3 +140,24 @@ def test_chunks_keep_the_order_and_bound_count_and_size() -> None:
     assert [task for chunk in chunks(small) for task in chunk] == small
     assert [len(chunk) for chunk in chunks(large)] == [2, 2, 1]
     assert list(chunks([])) == []
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        None, 3, "rating", [], {"from_name": "rating", "value": []},
+        {"from_name": "rating", "value": {"choices": 5}}, {"from_name": "rating", "value": {"choices": [{}]}},
+        {"from_name": "rating", "value": {"choices": [["3"]]}},
+    ],
+)  # fmt: skip
+def test_whatever_was_posted_as_a_rating_is_no_more_than_no_rating(item: Any) -> None:
+    assert isinstance(parse_rating(_answer([item])), NoRating)
+
+
+@pytest.mark.parametrize(
+    "change", [None, 3, [], {"value": []}, {"value": 7}, {"value": {"format": "rle", "rle": [[1]]}}]
+)
+def test_whatever_was_posted_as_a_region_is_refused_by_name(change: Any) -> None:
+    item = _regions()[0] | change if isinstance(change, dict) else change
+    with pytest.raises(DataError, match="annotation 12, region 1"):
+        parse_regions([item], height=2, width=3, where="annotation 12")

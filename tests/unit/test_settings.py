@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from configs.settings import (
     CHECKOUT,
     Endpoints,
+    ObjectStoreAccess,
     Settings,
     ensure_logins,
     load_settings,
@@ -25,6 +26,9 @@ LOCAL = Endpoints(
     mlflow_uri="http://127.0.0.1:5000",
     label_studio_url="http://127.0.0.1:8080",
     label_studio_token=SecretStr("local-token"),
+    object_store=ObjectStoreAccess(
+        url="http://127.0.0.1:8333", access_key=SecretStr("local-key"), secret_key=SecretStr("hush-hush")
+    ),
 )
 
 
@@ -40,7 +44,8 @@ def test_without_anything_the_home_is_below_the_checkout_and_nothing_is_known() 
     settings = load_settings({})
 
     assert settings.home == CHECKOUT / ".madloop"
-    assert (settings.store, settings.services) == (settings.home / "store", settings.home / "services")
+    assert (settings.store, settings.services) == (str(settings.home / "store"), settings.home / "services")
+    assert settings.object_store == ObjectStoreAccess()
 
 
 def test_what_services_up_wrote_is_read_back(environ: dict[str, str]) -> None:
@@ -64,6 +69,31 @@ def test_the_local_token_is_never_shown_to_another_server(environ: dict[str, str
     assert settings.label_studio_token is None
     with pytest.raises(ConfigError, match="MADLOOP_LABEL_STUDIO_TOKEN"):
         settings.require_label_studio()
+
+
+def test_the_local_keys_are_never_shown_to_another_object_store(environ: dict[str, str]) -> None:
+    assert load_settings(environ).object_store == LOCAL.object_store
+    same = load_settings({**environ, "MADLOOP_S3_ENDPOINT_URL": "http://127.0.0.1:8333/"})
+    assert same.object_store == LOCAL.object_store
+    other = load_settings({**environ, "MADLOOP_S3_ENDPOINT_URL": "https://s3.example.org"})
+    assert other.object_store == ObjectStoreAccess(url="https://s3.example.org")
+    assert "hush" not in repr(same) + same.model_dump_json()
+
+
+@pytest.mark.parametrize("url", ["s3.example.org", "ftp://s3.example.org", "https://key:hush@s3.example.org"])
+def test_an_endpoint_must_be_an_address_without_keys(tmp_path: Path, url: str) -> None:
+    with pytest.raises(ConfigError, match="MADLOOP_S3_ENDPOINT_URL must be an address") as caught:
+        load_settings({"MADLOOP_HOME": str(tmp_path), "MADLOOP_S3_ENDPOINT_URL": url})
+    assert "hush" not in str(caught.value)
+
+
+def test_a_store_is_a_folder_or_a_uri_without_keys(tmp_path: Path) -> None:
+    home = {"MADLOOP_HOME": str(tmp_path)}
+    assert load_settings({**home, "MADLOOP_STORE": f"{tmp_path}/x/../y"}).store == f"{tmp_path}/y"
+    assert load_settings({**home, "MADLOOP_STORE": "s3://bucket/a/"}).store == "s3://bucket/a"
+    with pytest.raises(ConfigError, match="MADLOOP_STORE: an object URI must not hold") as caught:
+        load_settings({**home, "MADLOOP_STORE": "s3://key:hush@bucket/a"})
+    assert "hush" not in str(caught.value)
 
 
 def test_what_is_not_known_is_reported_with_the_way_out(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from configs.load import load_campaign, parse_campaign
-from configs.schema import SmpFolder
+from configs.model_specs import SmpFolder
 from tasks.errors import ConfigError
 from tests.lib.written_campaigns import campaign_values
 
@@ -64,6 +64,15 @@ def test_a_state_dict_is_found_from_the_files_folder_and_a_hub_id_is_left_alone(
     assert isinstance(campaign.target, SmpFolder)
     assert campaign.target.path == "models/target"
     assert campaign.competitors[0].model_dump()["weights"] == tmp_path / "r.pt"
+
+
+def test_a_uri_stays_as_it_is_and_a_password_in_it_is_not_repeated(tmp_path: Path) -> None:
+    campaign = parse_campaign(_with("pool.images", "s3://bucket/a b/pool/"), base=tmp_path, where="c.yaml")
+    assert campaign.pool.images == "s3://bucket/a b/pool"
+    assert type(campaign).model_validate_json(campaign.model_dump_json()) == campaign
+    text = _problems(_with("pool.images", "s3://key:hush-hush@bucket/pool"), tmp_path)
+    assert "must not hold a user or a password" in text
+    assert "hush" not in text
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from configs.load import load_campaign
-from configs.schema import SmpFolder
+from configs.model_specs import SmpFolder
 from infra.digit_scenes.generator import CLASSES, SceneSettings, generate
 from infra.digit_scenes.networks import DESIGNS, _load, _train, train_networks
-from models.inference import predict
+from models.inference import InputImage, predict
 from models.zoo import load_model, save_version
 from tasks.errors import DataError
 
@@ -39,7 +39,9 @@ def test_every_design_trains_to_the_same_weights_twice_and_gives_maps(
     )
     save_version(first, tmp_path)
     spec = SmpFolder(name="m", path=str(tmp_path), input_size=(short.input_px, short.input_px))
-    result = predict(load_model(spec, CLASSES.names), scenes.images[0], height=96, width=96)
+    result = predict(
+        load_model(spec, CLASSES.names), InputImage(scenes.images[0], "0" * 64, "scene"), height=96, width=96
+    )
     assert result.label_map.shape == (96, 96)
 
 

@@ -25,7 +25,10 @@ from tasks.errors import (
 )
 from tests.lib.written_campaigns import campaign_values
 
-COMMANDS = {"artifacts", "demo", "plan", "run", "services", "status"}
+COMMANDS = {
+    "artifacts", "backup", "demo", "export", "plan", "prune", "restore", "results", "run", "services",
+    "status",
+}  # fmt: skip
 
 
 def run(home: Path, *arguments: str) -> Result:

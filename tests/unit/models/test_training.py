@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from configs.schema import Network
+from configs.model_specs import Network
+from models.torch_networks import output_channels
 from models.training import _batches, _loss, fine_tune, resample_mask
 from models.training_records import EpochRecord, NonFiniteLossError, TrainingSample, TrainingSettings
-from models.zoo import output_channels
 from tasks.errors import DataError
 from tests.lib.small_networks import small_network
 

@@ -10,8 +10,9 @@ import pytest
 import safetensors.torch
 import torch
 
-from configs.schema import SmpFolder, SmpStateDict
-from models.weights import load_state, model_digest, save_state, weights_digest
+from configs.model_specs import SmpFolder, SmpStateDict
+from models.state_dicts import load_state, save_state
+from models.weights import model_digest, weights_digest
 from tasks.errors import DataError
 from tests.lib.small_networks import ARGUMENTS, ENCODER, small_folder, small_network
 

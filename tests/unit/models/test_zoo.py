@@ -11,15 +11,18 @@ import safetensors.torch
 import segmentation_models_pytorch as smp
 import torch
 
-from configs.schema import SmpFolder, SmpStateDict
-from models.inference import predict
-from models.weights import file_digest, load_state, save_state
-from models.zoo import build_network, check_classes, load_model, network_config, save_version, version_spec
+from configs.model_specs import SmpFolder, SmpStateDict
+from models.inference import InputImage, predict
+from models.smp_networks import network_config
+from models.state_dicts import load_state, save_state
+from models.weights import file_digest
+from models.zoo import build_network, check_classes, load_model, save_version, version_spec
 from tasks.errors import DataError
 from tests.lib.small_networks import ARGUMENTS, ENCODER, small_folder, small_network
 
 NAMES = ("sky", "road", "car")
 IMAGE = np.random.default_rng(0).integers(0, 256, (40, 56, 3), dtype=np.uint8)
+INPUT = InputImage(IMAGE, "0" * 64, "frame")
 
 
 def _state_dict_spec(folder: Path, **changes: object) -> SmpStateDict:
@@ -37,7 +40,7 @@ def _state_dict_spec(folder: Path, **changes: object) -> SmpStateDict:
 def test_both_kinds_of_spec_give_the_same_network(tmp_path: Path) -> None:
     folder, plain = small_folder(tmp_path / "folder"), _state_dict_spec(tmp_path)
     maps = [
-        predict(load_model(spec, NAMES), IMAGE, height=40, width=56).label_map for spec in (folder, plain)
+        predict(load_model(spec, NAMES), INPUT, height=40, width=56).label_map for spec in (folder, plain)
     ]
     assert len(np.unique(maps[0])) > 1
     assert maps[0].tolist() == maps[1].tolist()
@@ -51,7 +54,7 @@ def test_a_saved_version_of_either_kind_gives_equal_maps(tmp_path: Path, kind: s
     version = version_spec(spec, tmp_path / "version", "version-1")
     assert (version.input_size, version.mean, version.name) == ((48, 48), (0.1, 0.2, 0.3), "version-1")
     assert version.digest == file_digest(tmp_path / "version" / "model.safetensors")
-    before, after = (predict(load_model(s, NAMES), IMAGE, height=20, width=28) for s in (spec, version))
+    before, after = (predict(load_model(s, NAMES), INPUT, height=20, width=28) for s in (spec, version))
     assert before.label_map.tolist() == after.label_map.tolist()
     assert before.entropy_mean == after.entropy_mean
 
@@ -144,20 +147,20 @@ def test_construction_leaves_the_global_generator_alone(tmp_path: Path) -> None:
 
 def test_channels_must_be_the_classes() -> None:
     spec = SmpFolder(name="m", path="x")
-    check_classes(small_network(3), spec, 3)
+    check_classes(3, spec, 3)
     with pytest.raises(DataError, match=r"gives 3 channel\(s\), but the campaign has 4 classes"):
-        check_classes(small_network(3), spec, 4)
+        check_classes(3, spec, 4)
 
 
 def test_one_sigmoid_channel_is_for_two_classes() -> None:
     spec = SmpFolder(name="m", path="x", threshold=0.5)
-    check_classes(small_network(1), spec, 2)
+    check_classes(1, spec, 2)
     for channels, classes in ((1, 3), (2, 2)):
         with pytest.raises(DataError, match="threshold"):
-            check_classes(small_network(channels), spec, classes)
+            check_classes(channels, spec, classes)
 
 
 def test_a_class_map_needs_keys_that_are_channels() -> None:
-    check_classes(small_network(3), SmpFolder(name="m", path="x", class_map={2: "car"}), 7)
+    check_classes(3, SmpFolder(name="m", path="x", class_map={2: "car"}), 7)
     with pytest.raises(DataError, match=r"names channel\(s\) \[3\]"):
-        check_classes(small_network(3), SmpFolder(name="m", path="x", class_map={3: "car"}), 7)
+        check_classes(3, SmpFolder(name="m", path="x", class_map={3: "car"}), 7)

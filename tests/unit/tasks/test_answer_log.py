@@ -5,8 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
 from tasks.answer_log import append_to_log, newest_per_annotation, read_log
 from tasks.core.records import ANSWERS, DRAWINGS
+from tasks.errors import DataError
 from tests.lib.written_campaigns import round_of
 
 
@@ -64,3 +69,21 @@ def test_every_kind_of_answer_has_a_log_of_its_own(tmp_path: Path) -> None:
     round_ = round_of(tmp_path)
     append_to_log(round_, ANSWERS, [_answer(1, "10:00:00")])
     assert read_log(round_, DRAWINGS) == []
+
+
+def test_a_damaged_segment_is_named_and_not_left_out(tmp_path: Path) -> None:
+    round_ = round_of(tmp_path)
+    append_to_log(round_, ANSWERS, [_answer(1, "10:00:00")])
+    (segment,) = (tmp_path / "store/campaigns/small/answers").iterdir()
+    segment.write_bytes(segment.read_bytes()[:-20])
+    with pytest.raises(DataError, match=segment.name):
+        read_log(round_, ANSWERS)
+
+
+def test_columns_of_a_newer_madloop_do_not_hide_answers(tmp_path: Path) -> None:
+    round_ = round_of(tmp_path)
+    append_to_log(round_, ANSWERS, [_answer(1, "10:00:00")])
+    (segment,) = (tmp_path / "store/campaigns/small/answers").iterdir()
+    table = pq.read_table(segment)
+    pq.write_table(table.append_column("mood", pa.array(["good"])), segment)
+    assert [row["score"] for row in read_log(round_, ANSWERS)] == [3]

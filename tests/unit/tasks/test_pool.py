@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from configs.schema import ImageSource
+from configs.image_sources import ImageSource
 from tasks.core.digests import digest_of_bytes
 from tasks.core.records import IMAGES, LABEL_AREAS, REJECTS
 from tasks.errors import ConfigError, DataError
-from tasks.pool import Listing, group_of, image_files, list_images, list_source, read_metadata
+from tasks.image_metadata import group_of, read_metadata
+from tasks.pool import Listing, list_images, list_source, source_files
 from tests.lib.written_campaigns import (
     CLASSES,
     HEIGHT,
@@ -60,7 +61,9 @@ def test_what_is_no_image_is_rejected_with_its_reason(tmp_path: Path) -> None:
     assert reasons.keys() == {"short.png", "empty.png", "text.jpg", "twin.png"}
     assert "same content as good.png" in reasons["twin.png"]
     assert all("image was required" in reasons[name] for name in ("short.png", "empty.png", "text.jpg"))
-    assert len(image_files(campaign_of(tmp_path).pool, what="pool")) == len(listing.images + listing.rejects)
+    assert len(source_files(campaign_of(tmp_path).pool, what="pool").uris) == len(
+        listing.images + listing.rejects
+    )
 
 
 def test_a_name_that_is_not_utf_8_is_rejected_and_shown_with_escapes(tmp_path: Path) -> None:
@@ -128,7 +131,7 @@ def test_a_listing_chooses_by_stem_and_names_what_does_not_exist(tmp_path: Path)
     with pytest.raises(ConfigError, match="must be UTF-8 text"):
         _list(tmp_path, pool=source)
     listing.unlink()
-    with pytest.raises(ConfigError, match=r"names.txt does not exist"):
+    with pytest.raises(ConfigError, match=r"names.txt cannot be read"):
         _list(tmp_path, pool=source)
 
 

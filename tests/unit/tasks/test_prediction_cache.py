@@ -6,16 +6,15 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
 from configs.schema import Campaign
 from tasks.artifacts import ArtifactRef
 from tasks.core.label_maps import map_digest
 from tasks.core.records import IMAGES, PREDICTIONS, REJECTS
+from tasks.engines import choose_engines
 from tasks.label_map_files import MAPS_FILE, read_label_map
 from tasks.pool import list_images
 from tasks.prediction_cache import PredictionCache, cached_predictions, maps_of
-from tasks.predictions import VERSION, predict_pool
+from tasks.predictions import predict_pool
 from tasks.rounds import Round
 
 
@@ -29,12 +28,22 @@ class OwnPool:
     def predict(self, number: int = 1) -> ArtifactRef:
         """The maps of the target in a round."""
         round_ = self.round_.at(number)
-        return predict_pool.fn(round_, round_.campaign.target, list_images.fn(round_))
+        return predict_target(round_, list_images.fn(round_))
 
     def n_shards(self) -> int:
         """Shards that the store has of the target."""
-        cache = PredictionCache.of(self.round_.campaign, self.round_.campaign.target, VERSION)
-        return len(self.round_.open_store().found_under(cache.stage))
+        return len(self.round_.open_store().found_under(target_cache(self.round_.campaign).stage))
+
+
+def predict_target(round_: Round, pool: ArtifactRef) -> ArtifactRef:
+    """The maps of the target alone."""
+    specs = [round_.campaign.target]
+    return predict_pool.fn(round_, specs, choose_engines.fn(round_, specs, pool), pool)["target"]
+
+
+def target_cache(campaign: Campaign) -> PredictionCache:
+    """Where the target's maps are kept."""
+    return PredictionCache.of(campaign, campaign.target, by_onnx=False)
 
 
 def own_pool(tiny: Campaign, root: Path, *, images: int, shard_size: int) -> OwnPool:
@@ -49,7 +58,7 @@ def own_pool(tiny: Campaign, root: Path, *, images: int, shard_size: int) -> Own
             "predictions": tiny.predictions.model_copy(update={"shard_size": shard_size}),
         }
     )
-    return OwnPool(Round(campaign, 1, root / "store"), folder)
+    return OwnPool(Round(campaign, 1, str(root / "store")), folder)
 
 
 def test_shards_of_any_size_give_the_same_predictions(tiny: Campaign, tmp_path: Path) -> None:
@@ -94,35 +103,37 @@ def test_an_image_that_changed_after_it_was_listed_is_rejected(tiny: Campaign, t
     (pool.folder / "scene001.png").write_bytes((pool.folder / "scene002.png").read_bytes())
     (pool.folder / "scene002.png").unlink()
     store = pool.round_.open_store()
-    maps = predict_pool.fn(pool.round_, tiny.target, ref)
+    maps = predict_target(pool.round_, ref)
     assert len(store.rows(maps, PREDICTIONS)) == 1
     reasons = [row["reason"] for row in store.rows(maps, REJECTS)]
     assert sorted("has changed" in reason for reason in reasons) == [False, True]
     assert sorted("cannot be read" in reason for reason in reasons) == [False, True]
-    assert pool.predict() == maps, "the same images at the same places stay rejected for the campaign"
+    assert pool.predict() == maps, "what was rejected in a round stays rejected in it"
 
 
 def test_an_image_rejected_at_one_place_is_predicted_at_another(tiny: Campaign, tmp_path: Path) -> None:
     pool = own_pool(tiny, tmp_path / "first", images=2, shard_size=64)
     listed = list_images.fn(pool.round_)
     (pool.folder / "scene001.png").unlink()
-    damaged = predict_pool.fn(pool.round_, tiny.target, listed)
+    damaged = predict_target(pool.round_, listed)
     other = own_pool(tiny, tmp_path / "second", images=2, shard_size=64)
     second = Round(other.round_.campaign.model_copy(update={"name": "second"}), 1, pool.round_.store)
-    store, intact = second.open_store(), predict_pool.fn(second, tiny.target, list_images.fn(second))
+    store, intact = second.open_store(), predict_target(second, list_images.fn(second))
     assert [len(store.rows(ref, PREDICTIONS)) for ref in (damaged, intact)] == [1, 2]
     assert [len(store.rows(ref, REJECTS)) for ref in (damaged, intact)] == [1, 0]
 
 
-@pytest.mark.parametrize("section", [{"comparison_size": 32}, {"threads": 2}])
-def test_settings_that_may_change_a_pixel_have_a_cache_of_their_own(
-    tiny: Campaign, section: dict[str, int]
-) -> None:
-    other = tiny.model_copy(update={"predictions": tiny.predictions.model_copy(update=section)})
-    assert PredictionCache.of(tiny, tiny.target, VERSION) != PredictionCache.of(other, tiny.target, VERSION)
-    assert PredictionCache.of(tiny, tiny.target, VERSION) != PredictionCache.of(
-        tiny, tiny.competitors[0], VERSION
+def test_what_may_change_a_pixel_has_a_cache_of_its_own(tiny: Campaign) -> None:
+    smaller = tiny.model_copy(
+        update={"predictions": tiny.predictions.model_copy(update={"comparison_size": 32})}
     )
+    caches = [
+        target_cache(tiny),
+        target_cache(smaller),
+        PredictionCache.of(tiny, tiny.target, by_onnx=True),
+        PredictionCache.of(tiny, tiny.competitors[0], by_onnx=False),
+    ]
+    assert len({cache.digest for cache in caches}) == 4
 
 
 def test_two_runners_shards_of_the_same_image_count_once(tiny: Campaign, tmp_path: Path) -> None:
@@ -130,11 +141,11 @@ def test_two_runners_shards_of_the_same_image_count_once(tiny: Campaign, tmp_pat
     first = pool.predict()
     copy = own_pool(tiny, tmp_path / "other", images=3, shard_size=2)
     copy.predict()
-    stage = PredictionCache.of(tiny, tiny.target, VERSION).stage
+    stage = target_cache(tiny).stage
     theirs, ours = tmp_path / "other/store/artefacts" / stage, tmp_path / "store/artefacts" / stage
     shutil.copytree(theirs, ours, dirs_exist_ok=True)
     store = pool.round_.open_store()
-    predicted, _ = cached_predictions(store, PredictionCache.of(tiny, tiny.target, VERSION))
+    predicted, _ = cached_predictions(store, target_cache(tiny))
     assert pool.n_shards() == 3
     assert len(predicted) == 4
     assert pool.predict() == first
@@ -144,7 +155,7 @@ def test_two_runners_shards_of_the_same_image_count_once(tiny: Campaign, tmp_pat
 def test_a_shard_that_was_removed_is_made_anew_and_its_maps_are_found(tiny: Campaign, tmp_path: Path) -> None:
     pool = own_pool(tiny, tmp_path, images=4, shard_size=2)
     store, predictions = pool.round_.open_store(), pool.predict()
-    shard = store.found_under(PredictionCache.of(tiny, tiny.target, VERSION).stage)[0]
+    shard = store.found_under(target_cache(tiny).stage)[0]
     shutil.rmtree((tmp_path / "store" / shard.folder).parent)
     assert pool.predict() == predictions
     for row in maps_of(store, predictions).values():

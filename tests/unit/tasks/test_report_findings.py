@@ -15,9 +15,9 @@ from tasks.report_findings import (
     cost_table,
     cut_short_tables,
     headline,
-    selection_tables,
     summary,
 )
+from tasks.report_selection import selection_tables
 from tasks.score_tables import Scores
 from tests.lib.written_campaigns import campaign_of
 
@@ -35,15 +35,19 @@ def _drawing(person: str, state: str = "valid", seconds: float | None = 120.0) -
 ROUND = RoundRows(
     number=1,
     closing=False,
+    engines=[
+        {"model": "target", "engine": "onnxruntime", "agreement": 0.99995, "n_images": 16, "reason": ""},
+        {"model": "rival", "engine": "own", "agreement": None, "n_images": 16, "reason": "no such operator"},
+    ],
     images=[{"dataset": name} for name in ("pool", "pool", "pool", "training")],
     rejects=[{"stage": "pool", "item": "x.png", "reason": "damaged"}],
     candidates=[
-        {"image_id": "a", "competitor": "rival", "side": "target"},
-        {"image_id": "a", "competitor": "rival", "side": "competitor"},
-        {"image_id": "b", "competitor": "rival", "side": "target"},
+        {"image_id": "a", "competitor": "rival", "side": "target", "class_name": "disc"},
+        {"image_id": "a", "competitor": "rival", "side": "competitor", "class_name": "square"},
+        {"image_id": "b", "competitor": "rival", "side": "target", "class_name": "disc"},
     ],
     order=[{"image_id": name, "rests_on_specks": name == "a"} for name in "abcdefghi"],
-    selection=[{"competitor": "rival", "n_images": 3, "n_undefined": 1}],
+    selection=[{"competitor": "rival", "n_images": 3, "n_undefined": 1, "n_equal": 0}],
     windows=[
         {"class_name": "disc", "low": 0.1, "high": 0.25, "n_masks": 9},
         {"class_name": "square", "low": None, "high": None, "n_masks": 3},
@@ -81,9 +85,13 @@ def test_the_headline_counts_what_the_round_made() -> None:
 
 
 def test_reasons_are_counted_with_how_many_of_them_led_to_failures() -> None:
-    checks, reasons, windows, short = selection_tables(ROUND)
+    checks, engines, reasons, windows, short = selection_tables(ROUND)
     assert checks.rows[0][1] == "1 of 9"
     assert checks.rows[1] == ("rival: images without a defined discrepancy", "1 of 3")
+    assert engines.rows == (
+        ("target", "ONNX Runtime", "99.9950%", "16", ""),
+        ("rival", "its own", "", "16", "no such operator"),
+    )
     assert reasons.rows == (("rival", "competitor", "1", "1"), ("rival", "target", "2", "1"))
     assert windows.rows == (("disc", "0.1000", "0.2500", "9"), ("square", "none", "none", "3"))
     assert short.rows == (("rival", "target", "disc", "4", "1"),)
@@ -161,3 +169,17 @@ def test_the_summary_says_how_the_scores_changed(campaign: Campaign) -> None:
     closing = summary(campaign, replace(ROUND, closing=True), scores, 1)
     assert len(closing) == 3, "one version alone has not changed"
     assert "contain square" in closing[2]
+
+
+def test_a_competitor_that_equals_the_target_is_named(campaign: Campaign) -> None:
+    same = replace(ROUND, selection=[{"competitor": "rival", "n_images": 3, "n_undefined": 0, "n_equal": 3}])
+    assert any(
+        "the map of rival is the target's own" in line for line in summary(campaign, same, Scores([]), 2)
+    )
+    assert not any("own" in line for line in summary(campaign, ROUND, Scores([]), 2))
+
+
+def test_a_class_that_no_model_finds_is_named(campaign: Campaign) -> None:
+    unseen = replace(ROUND, candidates=[row for row in ROUND.candidates if row["class_name"] == "disc"])
+    sentences = summary(campaign, unseen, Scores([]), 2)
+    assert any("no image was chosen for square" in line for line in sentences)

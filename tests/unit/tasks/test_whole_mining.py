@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 
 from configs.schema import Campaign
-from models.inference import predict, set_threads
-from models.preprocess import read_image
+from models.decoding import read_image
+from models.inference import InputImage, predict, set_threads
 from models.zoo import load_model
 from tasks.artifacts import ArtifactRef
 from tasks.candidates import choose_candidates
 from tasks.core.digests import digest_of_bytes
 from tasks.core.records import CANDIDATES, DRAWING_ORDER, SHORTFALLS, WINDOWS
 from tasks.discrepancies import compute_discrepancies
+from tasks.engines import choose_engines
 from tasks.pool import list_images
 from tasks.predictions import predict_pool
 from tasks.rounds import Round
@@ -26,11 +27,12 @@ WINDOWS_GIVEN = {"disc": (0.002, 0.25), "square": (0.0, 0.5)}
 
 def mined(campaign: Campaign, store: Path, excluded: list[str]) -> tuple[Round, ArtifactRef]:
     """The candidates of round 1, without asking anybody."""
-    round_ = Round(campaign, 1, store)
+    round_ = Round(campaign, 1, str(store))
     pool = list_images.fn(round_)
-    target = predict_pool.fn(round_, campaign.target, pool)
+    specs = [campaign.target, *campaign.competitors]
+    maps = predict_pool.fn(round_, specs, choose_engines.fn(round_, specs, pool), pool)
     discrepancies = {
-        spec.name: compute_discrepancies.fn(round_, spec.name, target, predict_pool.fn(round_, spec, pool))
+        spec.name: compute_discrepancies.fn(round_, spec.name, maps["target"], maps[spec.name])
         for spec in campaign.competitors
     }
     return round_, choose_candidates.fn(round_, pool, discrepancies, excluded)
@@ -64,7 +66,9 @@ def direct_maps(tiny: Campaign) -> dict[str, dict[str, Map]]:
     for spec in (tiny.target, *tiny.competitors):
         model = load_model(spec, tiny.classes.names, "cpu")
         maps[spec.name] = {
-            image_id: predict(model, read_image(path), height=64, width=64).label_map
+            image_id: predict(
+                model, InputImage(read_image(path), image_id, path.stem), height=64, width=64
+            ).label_map
             for image_id, path in files.items()
         }
     return maps

@@ -1,0 +1,139 @@
+"""A round played to its masks by hand: real images, answers and drawings, no network and no service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.answer_log import append_to_log
+from tasks.artifacts import ArtifactRef, Draft, StageKey
+from tasks.core.label_maps import VOID, map_digest
+from tasks.core.records import (
+    ANSWERS,
+    CANDIDATES,
+    DRAWING_ORDER,
+    DRAWINGS,
+    FAILURES,
+    IMAGES,
+    MAPS,
+    MASKS,
+    RATINGS,
+    TEST_SETS,
+    Record,
+)
+from tasks.label_map_files import MAPS_FILE, LabelMapWriter
+from tasks.masks import mask_row
+from tasks.pictures import encode_mask_png
+from tasks.pool import list_images
+from tasks.ratings import rate
+from tasks.rounds import Round, remember, save_campaign
+from tests.lib.written_campaigns import HEIGHT, WIDTH, png, round_of, write_file, write_labelled
+
+# Two images share their name, in two folders, one of them in capitals: an export must tell them apart.
+FILES = ("north/street.png", "south/STREET.png", "alley.png", "bridge.png", "crossing.png", "dock.png")
+TEST_FILES, FAILURE_FILES = FILES[:2], FILES[2:4]
+
+Row = dict[str, Any]
+
+
+def true_mask(seed: int) -> NDArray[np.uint8]:
+    """A mask with all three classes and some void, another one for each seed."""
+    mask = np.random.default_rng(seed).integers(0, 3, (HEIGHT, WIDTH), dtype=np.uint8)
+    mask[:4] = 1
+    mask[-2:, : 3 + seed] = VOID
+    return mask
+
+
+def made(
+    round_: Round, stage: str, tables: dict[Record, Iterable[Row]], name: str | None = None, **inputs: str
+) -> ArtifactRef:
+    """An artefact of these tables, remembered as the round's `stage`."""
+
+    def fill(draft: Draft) -> None:
+        for record, rows in tables.items():
+            draft.write_table(record, [row | round_.labels for row in rows])
+
+    key = StageKey(name or stage, 1, {"round": round_.number, "stage": stage}, inputs)
+    return remember(round_, stage, round_.open_store().make(key, fill))
+
+
+def played_round(root: Path, *, has_masks: bool = True) -> Round:
+    """Round 1 with six candidates: two of them test images, two failures, their masks drawn."""
+    for number, file in enumerate(FILES):
+        write_file(root / "pool" / file, png(number))
+    write_labelled(root / "training", "t1", 100)
+    write_labelled(root / "familiar", "f1", 200)
+    write_labelled(root / "familiar", "f2", 201)
+    round_ = round_of(root, ratings={"raters": ["ann", "ben"]}, masks={"annotators": ["zoe", "yan"]})
+    save_campaign(round_.open_store(), round_.campaign)
+    pool = list_images.fn(round_)
+    ids = image_ids(round_, pool)
+    candidates = [
+        {"image_id": i, "competitor": "rival", "side": "target", "class_name": "disc"} for i in ids.values()
+    ]
+    order = [{"position": n, "image_id": i, "main_class": "disc"} for n, i in enumerate(ids.values())]
+    made(round_, "candidates", {CANDIDATES: candidates, DRAWING_ORDER: order})
+    maps = _maps(round_, list(ids.values()))
+    _rated(round_, maps)
+    for stage, record, files in (("test_set", TEST_SETS, TEST_FILES), ("failures", FAILURES, FAILURE_FILES)):
+        chosen = [{"image_id": ids[file], "model_version": "target"} for file in files]
+        made(round_, stage, {record: chosen})
+    _drawn(round_, {ids[file]: ("test", n) for n, file in enumerate(TEST_FILES)}, has_masks)
+    _drawn(round_, {ids[file]: ("failure", n + 2) for n, file in enumerate(FAILURE_FILES)}, has_masks)
+    return round_
+
+
+def image_ids(round_: Round, pool: ArtifactRef) -> dict[str, str]:
+    """File -> image id of the round's pool."""
+    rows = [row for row in round_.open_store().rows(pool, IMAGES) if row["dataset"] == "pool"]
+    return {file: row["image_id"] for row in rows for file in FILES if row["uri"].endswith(f"pool/{file}")}
+
+
+def _maps(round_: Round, ids: list[str]) -> ArtifactRef:
+    def fill(draft: Draft) -> None:
+        rows = []
+        with LabelMapWriter(draft.folder / MAPS_FILE) as maps:
+            for number, image_id in enumerate(ids):
+                shown = true_mask(50 + number)
+                digest = {"image_id": image_id, "role": "target", "map_digest": map_digest(shown)}
+                rows.append(digest | maps.append(shown) | round_.labels)
+        draft.add_file(MAPS_FILE, identity=False)
+        draft.write_table(MAPS, rows)
+
+    return remember(round_, "maps", round_.open_store().make(StageKey("maps", 1), fill))
+
+
+def _rated(round_: Round, maps: ArtifactRef) -> None:
+    answers = [
+        {
+            "image_id": row["image_id"], "map_digest": row["map_digest"], "rater": rater, "repeat": 0,
+            "annotation_id": 10 * n + m, "score": 1 + n % 5, "out_of_domain": False, "seconds": 5.0,
+            "submitted_at": f"2026-01-01T10:{n:02d}:{m:02d}+00:00", "state": "valid",
+        }
+        for n, row in enumerate(round_.open_store().rows(maps, MAPS))
+        for m, rater in enumerate(round_.campaign.ratings.raters)
+    ]  # fmt: skip
+    append_to_log(round_, ANSWERS, [answer | round_.labels for answer in answers])
+    made(round_, "ratings", {RATINGS: rate(answers, "target")}, maps=maps.digest)
+
+
+def _drawn(round_: Round, images: dict[str, tuple[str, int]], has_masks: bool) -> None:
+    """Draw masks of one role: image id -> role and seed of the mask."""
+    store, rows = round_.open_store(), []
+    for number, (image_id, (role, seed)) in enumerate(images.items()):
+        digest = store.put_blob(encode_mask_png(true_mask(seed)), ".png")
+        rows.append(
+            {
+                "image_id": image_id, "role": role, "start": "s", "mask_digest": digest, "annotator": "yan",
+                "annotation_id": 100 + 10 * seed + number, "uncovered_px": 0, "conflict_px": 0,
+                "seconds": 60.0, "submitted_at": f"2026-01-02T10:{seed:02d}:00+00:00", "state": "valid",
+            }
+        )  # fmt: skip
+    append_to_log(round_, DRAWINGS, [row | round_.labels for row in rows])
+    if has_masks:
+        masks = [mask_row(row) for row in rows]
+        made(round_, f"masks-{masks[0]['role']}", {MASKS: masks}, "masks", role=masks[0]["role"])
