@@ -7,7 +7,6 @@ change in one section repeats exactly the stages that depend on it.
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -15,13 +14,13 @@ from pydantic import Field, model_validator
 from configs.classes import Classes, MaskEncoding
 from configs.image_sources import ImageSource
 from configs.model_specs import ModelSpec, Network, can_be_trained
+from configs.people_sections import Costs, Masks, Ratings, SimulatedPeople
 from configs.sections import Section
 
 MAX_TARGET_NAME = 36
 
-# Together these two fit into a Label Studio project title, which has 50 characters at most.
+# Together with a person's name it fits into a Label Studio project title, of 50 characters at most.
 CampaignName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,21}$")]
-Person = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,13}$")]
 
 
 class Predictions(Section):
@@ -81,17 +80,6 @@ class Candidates(Section):
     )
 
 
-class Ratings(Section):
-    """Absolute category ratings of the target's maps."""
-
-    raters: tuple[Person, ...] = Field(
-        default=("rater-1", "rater-2", "rater-3"), min_length=1, description="Names of the raters."
-    )
-    seconds_per_rating: float = Field(
-        default=10.0, gt=0, description="For the plan: seconds one rating takes."
-    )
-
-
 class TestSet(Section):
     """The test set (T) drawn from the candidates."""
 
@@ -113,18 +101,6 @@ class Failures(Section):
         description="Mean opinion score a failure must be below; null: no bound (the paper).",
     )
     max_share: float = Field(default=0.5, gt=0, le=1, description="Share of the remaining images at most.")
-
-
-class Masks(Section):
-    """Dense labelling of failures and test set."""
-
-    annotators: tuple[Person, ...] = Field(
-        default=("annotator-1", "annotator-2"), min_length=1, description="Names of the annotators."
-    )
-    test_start: Literal["empty", "competitor"] = Field(
-        default="empty", description="What an annotator of a test image starts from; never the target's map."
-    )
-    seconds_per_mask: float = Field(default=240.0, gt=0, description="For the plan: seconds one mask takes.")
 
 
 class Finetuning(Section):
@@ -159,29 +135,6 @@ class Evaluation(Section):
     )
 
 
-class SimulatedPeople(Section):
-    """People made of code, for demonstrations and tests. The pipeline itself never reads this section."""
-
-    truth: Path = Field(
-        description="Folder with the pool's true masks, by stem; only the people process opens it."
-    )
-    out_of_domain: Path | None = Field(
-        default=None, description="Text file with the stems that are out of domain."
-    )
-    seed: int = Field(default=0, ge=0)
-    rater_noise: float = Field(default=0.7, ge=0, description="Standard deviation, in score units.")
-    rater_bias: tuple[float, ...] = Field(
-        default=(-0.3, 0.0, 0.3), description="Per rater in turn, in score units."
-    )
-    out_of_domain_probability: float = Field(default=0.7, ge=0, le=1)
-    anchoring: float = Field(
-        default=0.1,
-        ge=0,
-        le=1,
-        description="Probability that a wrong pre-annotated region is left as it was.",
-    )
-
-
 class Campaign(Section):
     """One troubleshooting campaign: a target, its competitors, a pool and the numbers of the method."""
 
@@ -213,6 +166,7 @@ class Campaign(Section):
     test_set: TestSet = TestSet()
     failures: Failures = Failures()
     masks: Masks = Masks()
+    costs: Costs = Costs()
     finetuning: Finetuning = Finetuning()
     evaluation: Evaluation = Evaluation()
     simulated_people: SimulatedPeople | None = None

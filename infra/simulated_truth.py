@@ -12,7 +12,8 @@ from PIL import Image
 
 from configs.classes import Classes, MaskEncoding
 from configs.locations import Location
-from configs.schema import Campaign, SimulatedPeople
+from configs.people_sections import SimulatedPeople
+from configs.schema import Campaign
 from configs.sections import Section, Slug
 from models.decoding import read_header, read_mask
 from tasks.core.confusion import confusion, joint_histogram

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import datetime
 import io
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Collection, Hashable, Iterable
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,6 +21,9 @@ from tasks.errors import DataError
 from tasks.rounds import Round
 
 VALID = "valid"
+DELETED = "deleted"  # a row of this state notes that an answer is gone from Label Studio; ours stays
+
+Subject = TypeVar("Subject", bound=Hashable)
 
 
 def read_log(round_: Round, record: Record) -> list[dict[str, Any]]:
@@ -40,7 +43,7 @@ def read_log(round_: Round, record: Record) -> list[dict[str, Any]]:
                 "it from a backup; without one, remove it, and Label Studio is asked again."
             ) from error
     unique = {_row_digest(row): row for row in rows}
-    return sorted(unique.values(), key=lambda row: (row["submitted_at"], row["annotation_id"]))
+    return sorted(unique.values(), key=_moment)
 
 
 def append_to_log(round_: Round, record: Record, rows: Iterable[Row]) -> int:
@@ -62,10 +65,52 @@ def append_to_log(round_: Round, record: Record, rows: Iterable[Row]) -> int:
 def newest_per_annotation(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """The newest row of every annotation, oldest annotation first: an edit replaces what it edited."""
     newest: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for row in sorted(rows, key=lambda row: row["submitted_at"]):
+    for row in sorted(rows, key=_moment):
         person = row.get("rater") or row.get("annotator")
         newest[(row["image_id"], person, row["annotation_id"])] = row
     return list(newest.values())
+
+
+def newest_valid(
+    rows: Iterable[dict[str, Any]], subject: Callable[[dict[str, Any]], Subject]
+) -> dict[Subject, dict[str, Any]]:
+    """The newest valid answer to every subject.
+
+    What came later and is not valid (a skip, a deletion, a change by somebody else) takes nothing away: the
+    person's own last valid answer counts.
+
+    Args:
+        rows: of one log, in any order.
+        subject: what an answer is about and who had to give it.
+    """
+    valid = [row for row in rows if row["state"] == VALID]
+    return {subject(row): row for row in sorted(valid, key=_moment)}
+
+
+def deletions(
+    rows: Iterable[dict[str, Any]], present: Collection[int], noticed: datetime.datetime
+) -> list[dict[str, Any]]:
+    """Rows that note which answers are gone from Label Studio; each answer is noted once.
+
+    Args:
+        rows: what the log has of one project.
+        present: ids of the annotations that the project has now.
+        noticed: when that was looked at.
+    """
+    newest = {row["annotation_id"]: row for row in sorted(rows, key=_moment)}
+    gone = [row for number, row in newest.items() if number not in present and row["state"] != DELETED]
+    return [row | {"state": DELETED, "submitted_at": noticed.isoformat()} for row in gone]
+
+
+def last_seen(rows: Iterable[dict[str, Any]]) -> datetime.datetime | None:
+    """The time of the newest answer in `rows`, by the server's clock; None if there is none."""
+    moments = [row["submitted_at"] for row in rows if row["state"] != DELETED]
+    return max(map(datetime.datetime.fromisoformat, moments), default=None)
+
+
+def _moment(row: Row) -> tuple[datetime.datetime, int]:
+    # Compared as times: with and without a fraction of a second, times do not sort as text.
+    return datetime.datetime.fromisoformat(row["submitted_at"]), row["annotation_id"]
 
 
 def _row_digest(row: Row) -> str:

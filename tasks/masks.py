@@ -12,7 +12,7 @@ from typing import Any
 
 from configs.classes import Classes
 from configs.settings import Settings
-from tasks.answer_log import VALID, append_to_log, newest_per_annotation, read_log
+from tasks.answer_log import VALID, append_to_log, newest_valid, read_log
 from tasks.artifacts import ArtifactRef, ArtifactStore, Draft, StageKey
 from tasks.core.digests import digest_of
 from tasks.core.label_maps import LabelMap
@@ -198,8 +198,7 @@ def drawing_row(store: ArtifactStore, answer: Answer, annotator: str, canvas: Ca
 
 def valid_drawings(rows: Iterable[Row]) -> dict[tuple[str, str, str], Row]:
     """The newest valid drawing by image_id, role and start."""
-    valid = [row for row in newest_per_annotation(rows) if row["state"] == VALID]
-    return {(row["image_id"], row["role"], row["start"]): row for row in valid}
+    return newest_valid(rows, lambda row: (row["image_id"], row["role"], row["start"]))
 
 
 def usable_answers(answers: Iterable[Answer], images: Collection[str]) -> Iterator[Answer]:

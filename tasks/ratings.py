@@ -8,7 +8,7 @@ from typing import Any
 
 from configs.classes import Classes
 from configs.settings import Settings
-from tasks.answer_log import VALID, append_to_log, newest_per_annotation, read_log
+from tasks.answer_log import VALID, append_to_log, newest_valid, read_log
 from tasks.artifacts import ArtifactRef, Draft, StageKey
 from tasks.core.consensus import Rating, consensus
 from tasks.core.digests import digest_of
@@ -59,11 +59,8 @@ def needs_of(raters: Iterable[str], maps: Iterable[Row]) -> list[RatingNeed]:
 
 def valid_answers(rows: Iterable[Row]) -> dict[RatingNeed, Row]:
     """The newest valid answer to every need, whoever asked and whenever."""
-    answers: dict[RatingNeed, Row] = {}
-    for row in newest_per_annotation(rows):
-        if row["state"] == VALID and row["repeat"] == 0:
-            answers[RatingNeed(row["image_id"], row["map_digest"], row["rater"])] = row
-    return answers
+    first = [row for row in rows if row["repeat"] == 0]
+    return newest_valid(first, lambda row: RatingNeed(row["image_id"], row["map_digest"], row["rater"]))
 
 
 def answer_row(answer: Answer, rater: str, author_id: int) -> Row:

@@ -142,6 +142,27 @@ class LabelStudioService:
         query = changed_since(since - OVERLAP) if since is not None else WITH_ANSWERS
         return self._retried(what, lambda: self._answers(project_id, query))
 
+    def annotation_ids(self, project_id: int) -> set[int]:
+        """Ids of all answers that a project has now, skips among them: to notice which were deleted.
+
+        Raises:
+            TerminalServiceError: the project is gone.
+            TransientServiceError: the server does not answer.
+        """
+
+        def read() -> set[int]:
+            # `include` chooses the fields of annotations, too: their ids come alone.
+            tasks = self._tasks(
+                project_id,
+                include="id,annotations",
+                fields="all",
+                query=json.dumps(WITH_ANSWERS),
+                page_size=_PAGE,
+            )
+            return {int(raw["id"]) for task in tasks for raw in task.annotations or ()}
+
+        return self._retried(f"list the answers of project {project_id}", read)
+
     def progress(self, project_id: int) -> Progress:
         """How far a project is; one small request."""
         project = self._retried(

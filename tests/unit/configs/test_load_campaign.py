@@ -82,7 +82,10 @@ def test_a_uri_stays_as_it_is_and_a_password_in_it_is_not_repeated(tmp_path: Pat
         ("candidates.quotas", "`candidates.quotas` is not a field; did you mean `quota`?"),
         ("target.input_sise", "`target.input_sise` is not a field; did you mean `input_size`?"),
         ("competitors.0.weigths", "`competitors.0.weigths` is not a field; did you mean `weights`?"),
-        ("masks.zzz", "`masks.zzz` is not a field; known here: annotators, seconds_per_mask, test_start"),
+        (
+            "masks.zzz",
+            "`masks.zzz` is not a field; known here: annotators, checkers, double_share, max_turns",
+        ),
     ],
 )
 def test_an_unknown_field_gets_a_hint(tmp_path: Path, path: str, hint: str) -> None:

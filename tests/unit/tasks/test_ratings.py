@@ -99,9 +99,9 @@ def test_the_newest_answer_to_a_need_counts() -> None:
     assert valid_answers(asked_again[::-1])[need]["score"] == 1
 
 
-def test_an_answer_that_was_edited_into_nothing_no_longer_counts() -> None:
+def test_the_last_valid_answer_counts_when_it_was_edited_into_nothing() -> None:
     rows = [log_row(2), log_row(None, state="empty", submitted_at="2026-01-02")]
-    assert valid_answers(rows) == {}
+    assert [row["score"] for row in valid_answers(rows).values()] == [2]
 
 
 def test_answers_about_another_map_or_a_repeat_do_not_fill_a_need() -> None:
