@@ -122,3 +122,6 @@ class SimulatedPeople(Section):
         le=1,
         description="Probability that a wrong pre-annotated region is left as it was.",
     )
+    attention: float = Field(
+        default=0.8, ge=0, le=1, description="Probability that a checker notices an error that can be seen."
+    )

@@ -171,8 +171,8 @@ def request_ratings(
     return projects
 
 
-def poll_ratings(round_: Round, settings: Settings) -> tuple[int, ...]:
-    """Write new answers of all raters of this round to the log; returns the ids of their projects."""
+def poll_ratings(round_: Round, settings: Settings) -> tuple[tuple[str, int], ...]:
+    """Write new answers of all raters of this round to the log; returns the raters and their projects."""
     rows: list[Row] = []
     projects = []
     with label_studio(settings) as service:
@@ -180,7 +180,7 @@ def poll_ratings(round_: Round, settings: Settings) -> tuple[int, ...]:
             project = find_project(service, round_, RATING_WORK, rater)
             if project is None:
                 continue  # nothing was asked of this rater in this round
-            projects.append(project.project_id)
+            projects.append((rater, project.project_id))
             answers = service.answers_since(project.project_id, None)
             # Anybody may add a task to a project; what is not ours has none of our fields and is left alone.
             ours = [answer for answer in answers if {"image_id", "map_digest"} <= answer.data.keys()]
@@ -210,7 +210,7 @@ def collect_ratings(
         return remember(round_, "ratings", found)
     needs = needs_of(raters, store.rows(maps, MAPS))
     answers = valid_answers(read_log(round_, ANSWERS))
-    projects: tuple[int, ...] = ()
+    projects: tuple[tuple[str, int], ...] = ()
     if any(need not in answers for need in needs):
         projects = poll_ratings(round_, settings)
         answers = valid_answers(read_log(round_, ANSWERS))

@@ -41,6 +41,7 @@ from tasks.report_findings import (
     summary,
 )
 from tasks.report_gallery import GalleryData, gallery
+from tasks.report_masks import mask_rows, mask_tables
 from tasks.report_page import REPORT_FILE, Card, Curve, ReportData, TrialRow, render_report
 from tasks.report_selection import selection_tables
 from tasks.rounds import Round, require, stages_of
@@ -81,6 +82,7 @@ def round_rows(round_: Round, closing: bool) -> RoundRows:
         answers=own,
         drawings=drawn,
         trials=of("version", TRIALS) if round_.campaign.repair and not closing else [],
+        masks=mask_rows(round_, closing),
     )
 
 
@@ -136,7 +138,7 @@ def report_data(round_: Round, settings: Settings, rows: RoundRows, scores: Scor
         gallery_test=_cards(round_, "test", rows.closing),
         how_chosen=selection_tables(rows),
         cut_short=cut_short_tables(campaign, rows),
-        people_and_cost=(cost_table(cost_rows(rows)),),
+        people_and_cost=(*mask_tables(rows.masks), cost_table(cost_rows(rows))),
         legend=tuple(zip(campaign.classes.names, campaign.classes.colours, strict=True)),
         links=tuple((name, url) for name, url in links if url is not None),
         config_yaml=yaml.safe_dump(

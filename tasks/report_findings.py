@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from configs.model_specs import LabelMaps
 from configs.schema import Campaign
 from tasks.core.sampling import floor_share
+from tasks.report_masks import MaskRows
 from tasks.report_page import Fact, PlainTable
 from tasks.score_tables import Scores, version_names
 
@@ -38,6 +39,7 @@ class RoundRows:
     answers: list[Row]
     drawings: list[Row]
     trials: list[Row]
+    masks: MaskRows = field(default_factory=MaskRows)
 
     @property
     def n_pool(self) -> int:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from configs.classes import Classes
 from models.decoding import decode_image
+from tasks.core.check_marks import CheckMark
+from tasks.core.digests import digest_of
 from tasks.core.label_maps import LabelMap, colourise, map_digest, overlay
 from tasks.image_files import read_verified
+from tasks.mark_pictures import draw_marks
 from tasks.pictures import encode_png
 
 
@@ -34,6 +38,15 @@ class PictureFolder:
         name = f"{self.campaign}/images/{image_id}.png"
         if not (self.document_root / name).exists():
             self._write(name, encode_png(decode_image(read_verified(uri, image_id), where=uri)))
+        return name
+
+    def put_marked_image(self, uri: str, image_id: str, marks: Sequence[CheckMark]) -> str:
+        """Relative name of the image with a checker's marks drawn in."""
+        digest = digest_of([asdict(mark) for mark in marks])
+        name = f"{self.campaign}/marked/{image_id[:32]}-{digest[:32]}.png"
+        if not (self.document_root / name).exists():
+            image = decode_image(read_verified(uri, image_id), where=uri)
+            self._write(name, encode_png(draw_marks(image, marks)))
         return name
 
     def put_map(self, label_map: LabelMap, classes: Classes) -> str:

@@ -78,7 +78,7 @@ def check_screen(classes: Sequence[NamedColour]) -> str:
 def dense_screen(classes: Sequence[NamedColour]) -> str:
     """The screen of dense labelling: one brush per class, without smoothing, without rotation.
 
-    Task data needs `image`.
+    Task data needs `image` and `note`, a line of text above it (may be empty).
 
     Args:
         classes: name and colour "#rrggbb" of each class, in order.
