@@ -38,6 +38,7 @@ LEFT_OUT = frozenset({"trials"})  # stages whose index entries stay outside
 _FOLDERS = ("artefacts", "blobs", "campaigns", "reports")
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 _CHUNK_BYTES = 1 << 20
+_PACKED_BYTES = 1 << 16
 
 
 class Stored(BaseModel):
@@ -209,15 +210,37 @@ def restore_files(path: Path, store: ArtifactStore, manifest: Manifest, wanted: 
     return fresh
 
 
+class _Frame(io.BufferedIOBase):
+    """What a zstd frame holds; one that was cut short is an error even where only its checksum is missing."""
+
+    def __init__(self, path: Path, file: IO[bytes]) -> None:
+        self._path = path
+        self._file = file
+        self._frame = zstandard.ZstdDecompressor().decompressobj()
+        self._rest = b""
+
+    def read(self, size: int | None = -1) -> bytes:
+        """The next bytes, at most `size`; none at the end of the frame."""
+        size = _CHUNK_BYTES if size is None or size < 0 else size
+        while len(self._rest) < size and not self._frame.eof:
+            packed = self._file.read(_PACKED_BYTES)
+            if not packed:
+                raise DataError(f"{self._path} is no backup, or was cut short: it ends before its data do.")
+            try:
+                self._rest += self._frame.decompress(packed)
+            except zstandard.ZstdError as error:
+                raise DataError(f"{self._path} is no backup, or is damaged: {error}.") from error
+        taken, self._rest = self._rest[:size], self._rest[size:]
+        return taken
+
+
 @contextmanager
-def _reading(path: Path) -> Iterator[tuple[tarfile.TarFile, IO[bytes]]]:
+def _reading(path: Path) -> Iterator[tuple[tarfile.TarFile, _Frame]]:
     try:
-        with (
-            path.open("rb") as file,
-            zstandard.ZstdDecompressor().stream_reader(file) as plain,
-            tarfile.open(fileobj=plain, mode="r|") as archive,
-        ):
-            yield archive, plain
+        with path.open("rb") as file:
+            plain = _Frame(path, file)
+            with tarfile.open(fileobj=plain, mode="r|") as archive:
+                yield archive, plain
     except OSError as error:
         raise ConfigError(
             f"A backup was required at {path}, but it cannot be read: {error.strerror}."
@@ -240,7 +263,7 @@ def _members(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
                 yield member.name, stream
             while plain.read(_CHUNK_BYTES):  # to the end, where the checksum is
                 pass
-    except (zstandard.ZstdError, tarfile.TarError, EOFError) as error:
+    except tarfile.TarError as error:
         raise DataError(f"{path} is no backup, or is damaged, in {last} or after it: {error}.") from error
 
 
