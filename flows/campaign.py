@@ -39,13 +39,15 @@ def run_campaign(config: Path, *, simulated: bool, rounds: int | None) -> None:
 
 
 def _store(campaign: Campaign, settings: Settings, simulated: bool) -> None:
-    """Put the campaign into the store, with a note that a run begins."""
+    """Put the campaign and its instructions into the store, with a note that a run begins."""
     from tasks.artifacts import ArtifactStore  # noqa: PLC0415 - imports Arrow
     from tasks.machine import machine_facts  # noqa: PLC0415
+    from tasks.rating_instructions import save_instructions  # noqa: PLC0415
     from tasks.rounds import save_campaign  # noqa: PLC0415
     from tasks.run_log import note_run  # noqa: PLC0415
 
     store = ArtifactStore.at(settings.store)
+    save_instructions(store, campaign)
     save_campaign(store, campaign)
     note_run(store, campaign.name, simulated=simulated, machine=machine_facts(CHECKOUT))
 

@@ -10,7 +10,7 @@ from configs.schema import Campaign
 from configs.settings import Settings, load_settings
 from tasks.answer_log import VALID, newest_per_annotation, read_log
 from tasks.artifacts import ArtifactStore
-from tasks.core.records import ANSWERS, DRAWING_ORDER, DRAWINGS, FAILURES, MAPS, SCORES, TEST_SETS
+from tasks.core.records import ANSWERS, DRAWING_ORDER, DRAWINGS, FAILURES, RATING_PLAN, SCORES, TEST_SETS
 from tasks.errors import TroubleshootError
 from tasks.rounds import Round, has_ended, load_campaign_by_name, recall, stages_of
 from tasks.score_tables import Scores, matrix_table, text_table
@@ -71,10 +71,9 @@ def print_status(name: str) -> None:
 
 
 def _ratings_needed(round_: Round) -> int:
-    ref = recall(round_, "maps")
-    rows = [] if ref is None else round_.open_store().rows(ref, MAPS)
-    shown = [row for row in rows if row["role"] == "target"]
-    return len(round_.campaign.ratings.raters) * len(shown)
+    """Ratings that the plan has: candidates, repeats and gold images, by all raters."""
+    ref = recall(round_, "rating_plan")
+    return 0 if ref is None else len(round_.open_store().rows(ref, RATING_PLAN))
 
 
 def _masks_needed(round_: Round) -> int:

@@ -13,7 +13,7 @@ from tasks.announcements import announce_links
 from tasks.errors import Waiting
 from tasks.failures import cut_round_failures
 from tasks.masks import Sources, request_masks
-from tasks.ratings import collect_ratings
+from tasks.ratings import RatingSources, collect_ratings
 from tasks.rounds import require
 from tasks.test_sets import draw_round_test_set
 from tasks.versions import version_name
@@ -33,8 +33,11 @@ def triage(campaign: str, round_number: int, closing: bool = False) -> State[Any
     """
     settings, round_ = open_round(campaign, round_number)
     with tagged(campaign, round_number):
-        pool, candidates, maps = (require(round_, stage) for stage in ("pool", "candidates", "maps"))
-        ratings = collect_ratings(round_, settings, version_name(round_, round_number - 1), maps)
+        pool, maps, candidates, plan = (
+            require(round_, stage) for stage in ("pool", "maps", "candidates", "rating_plan")
+        )
+        rated = RatingSources(pool, maps, candidates, plan)
+        ratings = collect_ratings(round_, settings, version_name(round_, round_number - 1), rated)
         if isinstance(ratings, Waiting):
             return waiting_state(ratings)
         test_set = draw_round_test_set(round_, candidates, ratings)

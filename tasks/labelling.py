@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from configs.settings import Settings, ensure_logins
+from tasks.label_studio_projects import note_project
 from tasks.rounds import Round
 from tasks.served_pictures import PictureFolder
 from tasks.services.label_studio import LabelStudioService
@@ -73,4 +74,5 @@ def open_project(
             local_files=picture_folder(round_, settings).path,
         )
     )
+    note_project(round_, screen.work, person, project_id)
     return OpenProject(project_id, account.user_id)

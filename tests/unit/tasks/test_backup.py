@@ -17,7 +17,7 @@ from tasks.artifacts import ArtifactStore
 from tasks.backup import Manifest, verify_backup
 from tasks.core.records import ANSWERS, DRAWINGS, MASKS, RATINGS
 from tasks.errors import DataError, Waiting
-from tasks.ratings import collect_ratings
+from tasks.ratings import RatingSources, collect_ratings
 from tasks.rounds import Round, load_campaign_by_name, require
 from tests.lib.played_rounds import made, played_round
 
@@ -71,7 +71,8 @@ def test_a_restored_store_is_the_old_one_and_its_answers_serve_again(tmp_path: P
     for record in (ANSWERS, DRAWINGS):
         assert read_log(new, record) == read_log(old, record)
     # No service is known here, so this could ask nobody: the answers of the log are enough.
-    ratings = collect_ratings.fn(new, Settings(home=tmp_path / "new"), "target", require(new, "maps"))
+    sources = RatingSources(*(require(new, s) for s in ("pool", "maps", "candidates", "rating_plan")))
+    ratings = collect_ratings.fn(new, Settings(home=tmp_path / "new"), "target", sources)
     assert not isinstance(ratings, Waiting)
     assert store.rows(ratings, RATINGS) == old.open_store().rows(require(old, "ratings"), RATINGS)
     for row in store.rows(require(new, "masks-test"), MASKS):
