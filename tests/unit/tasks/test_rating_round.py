@@ -6,23 +6,18 @@ import datetime
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from configs.settings import Settings, load_settings
-from tasks.answer_log import DELETED, VALID, append_to_log, read_log
-from tasks.artifacts import ArtifactRef
-from tasks.core.rating_needs import RatingNeed, needs_in
-from tasks.core.records import ANSWERS, RATED_ANSWERS, RATING_PLAN, RATINGS
+from configs.settings import load_settings
+from tasks.answer_log import DELETED, VALID, append_to_log
+from tasks.core.records import ANSWERS, RATED_ANSWERS, RATINGS
 from tasks.errors import Waiting
 from tasks.label_studio_projects import remade_projects
 from tasks.rating_answers import late_answers, poll_ratings
-from tasks.rating_plan import plan_ratings
-from tasks.ratings import RatingSources, collect_late_ratings, collect_ratings, request_ratings
-from tasks.rounds import require
+from tasks.ratings import collect_late_ratings
 from tests.lib.fake_label_studio import FakeLabelStudio
-from tests.lib.played_rounds import mined_round
+from tests.lib.rating_rounds import RatingRound
 
 RATERS = ("ann", "ben")
 
@@ -35,50 +30,15 @@ def service(monkeypatch: pytest.MonkeyPatch) -> FakeLabelStudio:
     return fake
 
 
-class Campaign:
-    """A mined round of six candidates, and its rating stages as a run calls them."""
-
-    def __init__(self, root: Path, **changes: Any) -> None:
-        self.round = mined_round(root, **changes)
-        self.settings: Settings = load_settings({"MADLOOP_HOME": str(root / "home")})
-        pool, maps = require(self.round, "pool"), require(self.round, "maps")
-        plan = plan_ratings.fn(self.round, pool, maps)
-        self.sources = RatingSources(pool, maps, require(self.round, "candidates"), plan)
-
-    @property
-    def needs(self) -> list[RatingNeed]:
-        return needs_in(self.round.open_store().rows(self.sources.plan, RATING_PLAN))
-
-    @property
-    def candidates(self) -> list[RatingNeed]:
-        rows = self.round.open_store().rows(self.sources.plan, RATING_PLAN)
-        return needs_in(r for r in rows if r["repeat"] == 0 and r["expected_score"] is None)
-
-    def request(self) -> dict[str, int]:
-        return request_ratings.fn(self.round, self.settings, self.sources)
-
-    def collect(self) -> ArtifactRef | Waiting:
-        return collect_ratings.fn(self.round, self.settings, "target", self.sources)
-
-    def closed(self) -> ArtifactRef:
-        ratings = self.collect()
-        assert isinstance(ratings, ArtifactRef), ratings
-        return ratings
-
-    def log(self, *states: str) -> list[dict[str, Any]]:
-        rows = read_log(self.round, ANSWERS)
-        return [row for row in rows if not states or row["state"] in states]
-
-
 @pytest.fixture
-def campaign(tmp_path: Path, service: FakeLabelStudio) -> Campaign:
-    started = Campaign(tmp_path)
+def campaign(tmp_path: Path, service: FakeLabelStudio) -> RatingRound:
+    started = RatingRound(tmp_path, load_settings({"MADLOOP_HOME": str(tmp_path / "home")}))
     started.request()
     return started
 
 
 def test_everybody_is_asked_everything_once_and_tasks_do_not_tell_what_they_are(
-    campaign: Campaign, service: FakeLabelStudio
+    campaign: RatingRound, service: FakeLabelStudio
 ) -> None:
     published = [task.key for rater in RATERS for task in service.project_of(rater).tasks.values()]
     assert sorted(published) == sorted(need.key for need in campaign.needs)
@@ -92,7 +52,7 @@ def test_everybody_is_asked_everything_once_and_tasks_do_not_tell_what_they_are(
 
 
 def test_a_round_waits_for_all_and_closes_with_the_answers_that_counted(
-    campaign: Campaign, service: FakeLabelStudio
+    campaign: RatingRound, service: FakeLabelStudio
 ) -> None:
     service.rate_all("ann", "2")
     assert campaign.collect() == Waiting("ratings", 8, 16, (1, 2))
@@ -110,7 +70,7 @@ def test_a_round_waits_for_all_and_closes_with_the_answers_that_counted(
 
 
 def test_repeats_and_gold_do_not_move_the_mean_opinion_score(
-    campaign: Campaign, service: FakeLabelStudio
+    campaign: RatingRound, service: FakeLabelStudio
 ) -> None:
     asked = set(campaign.candidates)
     for need in campaign.needs:
@@ -120,7 +80,9 @@ def test_repeats_and_gold_do_not_move_the_mean_opinion_score(
     assert len(rows) == 6, "gold images are no candidates"
 
 
-def test_a_second_look_asks_from_the_newest_answer_on(campaign: Campaign, service: FakeLabelStudio) -> None:
+def test_a_second_look_asks_from_the_newest_answer_on(
+    campaign: RatingRound, service: FakeLabelStudio
+) -> None:
     campaign.collect()
     newest = service.rate(campaign.needs[0], "3").updated_at
     campaign.collect()
@@ -129,7 +91,7 @@ def test_a_second_look_asks_from_the_newest_answer_on(campaign: Campaign, servic
     assert service.asked_since == [newest, None], "ann has answered, ben has not"
 
 
-def test_an_edit_within_the_overlap_is_seen(campaign: Campaign, service: FakeLabelStudio) -> None:
+def test_an_edit_within_the_overlap_is_seen(campaign: RatingRound, service: FakeLabelStudio) -> None:
     need = campaign.candidates[0]
     service.rate(need, "3")
     campaign.collect()
@@ -138,30 +100,28 @@ def test_an_edit_within_the_overlap_is_seen(campaign: Campaign, service: FakeLab
     assert [row["score"] for row in campaign.log(VALID)] == [3, 5]
     for rater in RATERS:
         service.rate_all(rater)
-    rated = campaign.round.open_store().rows(campaign.closed(), RATED_ANSWERS)
-    assert {row["score"] for row in rated if row["image_id"] == need.image_id and row["counts"]} == {3, 5}
+    assert campaign.rated()[need]["score"] == 5
 
 
 def test_answers_that_the_log_lacks_are_read_before_closing(
-    campaign: Campaign, service: FakeLabelStudio
+    campaign: RatingRound, service: FakeLabelStudio
 ) -> None:
     """An answer with a time from before the last look: the server was put back, or its clock was."""
     for rater in RATERS:
         service.rate_all(rater)
-    _poll_only(campaign)
-    (early,) = [need for need in campaign.candidates if need.rater == "ann"][:1]
-    answer = service.rate(early, "1")
+    poll_ratings(campaign.round, campaign.settings)  # killed after that
+    answer = service.rate(campaign.candidates_of("ann")[0], "1")
     stale = answer.updated_at - datetime.timedelta(hours=1)
     project = service.project_of("ann")
     project.answers.pop(answer.annotation_id)
-    project.answers[99] = _changed(answer, annotation_id=99, updated_at=stale)
+    project.answers[99] = replace(answer, annotation_id=99, updated_at=stale)
 
     campaign.closed()
 
     assert 99 in {row["annotation_id"] for row in campaign.log(VALID)}
 
 
-def test_a_deleted_answer_is_noted_and_still_counts(campaign: Campaign, service: FakeLabelStudio) -> None:
+def test_a_deleted_answer_is_noted_and_still_counts(campaign: RatingRound, service: FakeLabelStudio) -> None:
     need = campaign.candidates[0]
     answer = service.rate(need, "5")
     campaign.collect()
@@ -170,16 +130,14 @@ def test_a_deleted_answer_is_noted_and_still_counts(campaign: Campaign, service:
     for rater in RATERS:
         service.rate_all(rater)
 
-    rated = campaign.round.open_store().rows(campaign.closed(), RATED_ANSWERS)
-
+    assert campaign.rated()[need]["score"] == 5
     assert [row["annotation_id"] for row in campaign.log(DELETED)] == [answer.annotation_id]
-    assert {r["score"] for r in rated if (r["image_id"], r["rater"]) == (need.image_id, need.rater)} >= {5}
 
 
 def test_a_deleted_task_is_published_again_unless_it_was_answered(
-    campaign: Campaign, service: FakeLabelStudio
+    campaign: RatingRound, service: FakeLabelStudio
 ) -> None:
-    done, open_ = [need for need in campaign.candidates if need.rater == "ann"][:2]
+    done, open_ = campaign.candidates_of("ann")[:2]
     service.rate(done, "3")
     campaign.collect()
     tasks = service.project_of("ann").tasks
@@ -192,9 +150,9 @@ def test_a_deleted_task_is_published_again_unless_it_was_answered(
 
 
 def test_a_deleted_project_is_made_anew_and_seen(
-    campaign: Campaign, service: FakeLabelStudio, caplog: pytest.LogCaptureFixture
+    campaign: RatingRound, service: FakeLabelStudio, caplog: pytest.LogCaptureFixture
 ) -> None:
-    need = next(need for need in campaign.candidates if need.rater == "ann")
+    need = campaign.candidates_of("ann")[0]
     service.rate(need, "5")
     campaign.collect()
     del service.projects[1]
@@ -213,7 +171,7 @@ def test_a_deleted_project_is_made_anew_and_seen(
 
 
 def test_an_answer_changed_by_somebody_else_is_set_aside_and_the_raters_own_counts(
-    campaign: Campaign, service: FakeLabelStudio
+    campaign: RatingRound, service: FakeLabelStudio
 ) -> None:
     need = campaign.candidates[0]
     service.rate(need, "5")
@@ -222,16 +180,15 @@ def test_an_answer_changed_by_somebody_else_is_set_aside_and_the_raters_own_coun
     for rater in RATERS:
         service.rate_all(rater)
 
-    rated = campaign.round.open_store().rows(campaign.closed(), RATED_ANSWERS)
-
-    own = [r for r in rated if (r["image_id"], r["rater"], r["repeat"]) == (need.image_id, need.rater, 0)]
-    assert [row["score"] for row in own] == [5]
+    assert campaign.rated()[need]["score"] == 5
     assert [row["state"] for row in campaign.log() if row["state"].startswith("foreign")] == [
         "foreign: submitted by user 1, last changed by user 77, not the project's rater"
     ]
 
 
-def test_a_late_answer_is_reported_and_changes_nothing(campaign: Campaign, service: FakeLabelStudio) -> None:
+def test_a_late_answer_is_reported_and_changes_nothing(
+    campaign: RatingRound, service: FakeLabelStudio
+) -> None:
     for rater in RATERS:
         service.rate_all(rater)
     ratings = campaign.closed()
@@ -249,14 +206,14 @@ def test_a_late_answer_is_reported_and_changes_nothing(campaign: Campaign, servi
 
 
 def test_late_answers_of_an_open_round_are_not_looked_for(
-    campaign: Campaign, service: FakeLabelStudio
+    campaign: RatingRound, service: FakeLabelStudio
 ) -> None:
     collect_late_ratings.fn(campaign.round, campaign.settings)
     assert service.asked_since == []
 
 
 def test_a_label_studio_that_is_away_does_not_stop_a_run_whose_ratings_are_closed(
-    campaign: Campaign,
+    campaign: RatingRound,
     service: FakeLabelStudio,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -272,12 +229,12 @@ def test_a_label_studio_that_is_away_does_not_stop_a_run_whose_ratings_are_close
     assert "Late ratings of round 1 could not be looked for" in caplog.text
 
 
-def test_tasks_that_are_not_ours_are_left_alone(campaign: Campaign, service: FakeLabelStudio) -> None:
+def test_tasks_that_are_not_ours_are_left_alone(campaign: RatingRound, service: FakeLabelStudio) -> None:
     need = campaign.candidates[0]
     answer = service.rate(need, "3")
     answers = service.project_of(need.rater).answers
-    answers[50] = _changed(answer, annotation_id=50, data={"text": "somebody's own"})
-    answers[51] = _changed(answer, annotation_id=51, data={**answer.data, "image_id": "another"})
+    answers[50] = replace(answer, annotation_id=50, data={"text": "somebody's own"})
+    answers[51] = replace(answer, annotation_id=51, data={**answer.data, "image_id": "another"})
     campaign.collect()
     assert [row["annotation_id"] for row in campaign.log()] == [answer.annotation_id]
 
@@ -285,7 +242,7 @@ def test_tasks_that_are_not_ours_are_left_alone(campaign: Campaign, service: Fak
 def test_what_was_rated_in_an_earlier_round_is_not_asked_again(
     tmp_path: Path, service: FakeLabelStudio
 ) -> None:
-    second = Campaign(tmp_path)
+    second = RatingRound(tmp_path, load_settings({"MADLOOP_HOME": str(tmp_path / "home")}))
     need = second.candidates[0]
     row = {
         "image_id": need.image_id, "map_digest": need.map_digest, "rater": need.rater, "repeat": 0,
@@ -296,12 +253,3 @@ def test_what_was_rated_in_an_earlier_round_is_not_asked_again(
     second.request()
     assert need.key not in service.project_of(need.rater).tasks
     assert second.collect() == Waiting("ratings", 1, 16, (1, 2))
-
-
-def _poll_only(campaign: Campaign) -> None:
-    """A run that is killed after it has read the answers."""
-    poll_ratings(campaign.round, campaign.settings)
-
-
-def _changed(answer: Any, **changes: Any) -> Any:
-    return replace(answer, **changes)
