@@ -78,6 +78,24 @@ def status(campaign: str) -> None:
 
 @madloop.command()
 @click.argument("campaign")
+@click.option("--rater", required=True, help="Whom it is about.")
+@click.option(
+    "--out-of-domain",
+    "word",
+    type=click.Choice(["accept", "disregard"]),
+    required=True,
+    help="Whether the rater's out-of-domain declarations count.",
+)
+@click.option("--round", "number", type=click.IntRange(1, 99), help="Default: the newest round.")
+def decide(campaign: str, rater: str, word: Literal["accept", "disregard"], number: int | None) -> None:
+    """Give the word that CAMPAIGN waits for before it closes a round's ratings."""
+    from flows.decide import decide_out_of_domain
+
+    decide_out_of_domain(campaign, rater, word, number)
+
+
+@madloop.command()
+@click.argument("campaign")
 @click.option("--round", "number", type=click.IntRange(1, 99), help="Only this round.")
 def artifacts(campaign: str, number: int | None) -> None:
     """List the artefacts of CAMPAIGN with their places."""

@@ -10,7 +10,7 @@ from configs.load import has_simulated_people, load_campaign
 from configs.schema import Campaign
 from configs.settings import CHECKOUT, Settings, load_settings, read_logins
 from flows.running import advance, advance_until_finished, prepare_environment, simulated_people
-from tasks.errors import ConfigError, NotReadyError, Waiting
+from tasks.errors import ConfigError, NotReadyError, Waiting, WaitingForWord
 
 
 def run_campaign(config: Path, *, simulated: bool, rounds: int | None) -> None:
@@ -54,6 +54,10 @@ def _store(campaign: Campaign, settings: Settings, simulated: bool) -> None:
 
 def _say_where_to_go(campaign: Campaign, settings: Settings, waiting: Waiting, config: Path) -> None:
     """Print who works where, and how to go on."""
+    if isinstance(waiting, WaitingForWord):
+        click.echo(f"Your word is needed: {waiting.reason}")
+        click.echo(f"Then go on with: madloop run {config}")
+        return
     people = campaign.ratings.raters if waiting.what == "ratings" else campaign.masks.annotators
     logins = read_logins(settings)
     click.echo(

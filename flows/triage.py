@@ -29,7 +29,7 @@ def triage(campaign: str, round_number: int, closing: bool = False) -> State[Any
         closing: after the last round only the test set is labelled.
 
     Returns:
-        A state "Waiting for ratings" while some are missing.
+        A state "Waiting for ratings" while some are missing, or "Waiting for a word on NAME".
     """
     settings, round_ = open_round(campaign, round_number)
     with tagged(campaign, round_number):

@@ -14,11 +14,13 @@ from tasks.core.consensus import Rating, consensus
 from tasks.core.digests import digest_of
 from tasks.core.rating_needs import RatingNeed, in_order, needs_in, of_rater
 from tasks.core.records import GOLD, IMAGES, MAPS, RATED_ANSWERS, RATING_PLAN, RATINGS
+from tasks.decisions import decisions_of
 from tasks.errors import ConfigError, ServiceError, Waiting
 from tasks.label_map_files import MAPS_FILE, read_label_map
 from tasks.labelling import Screen, label_studio, open_project, picture_folder
 from tasks.progress import progress
 from tasks.rating_answers import RATING_WORK, answered, poll_ratings, reconcile_ratings
+from tasks.rating_holds import word_needed
 from tasks.rating_instructions import served_instructions
 from tasks.rounds import Round, recall, remember
 from tasks.served_pictures import PictureFolder
@@ -72,12 +74,15 @@ def rate(answers: Iterable[Row], model_version: str) -> list[Row]:
     ]
 
 
-def rated_answers(planned: Iterable[Row], answers: Mapping[RatingNeed, Row]) -> list[Row]:
-    """Rows of `rated_answers`: the answer that was used for every need that has one.
+def rated_answers(
+    planned: Iterable[Row], answers: Mapping[RatingNeed, Row], disregarded: Collection[str] = ()
+) -> list[Row]:
+    """Rows of `rated_answers`: the answer that was used for every need that has one, and whether it counts.
 
     Args:
         planned: rows of `rating_plan`.
         answers: the newest valid answer to each need.
+        disregarded: raters whose out-of-domain declarations do not count.
     """
     columns = ("score", "out_of_domain", "annotation_id", "seconds", "submitted_at")
     rows = []
@@ -86,7 +91,8 @@ def rated_answers(planned: Iterable[Row], answers: Mapping[RatingNeed, Row]) -> 
             given = {name: answers[need][name] for name in columns}
             about = {name: row[name] for name in ("image_id", "map_digest", "rater", "repeat")}
             # Repeats and gold images are about the raters, not about the candidates.
-            counts = need.repeat == 0 and row["expected_score"] is None
+            is_about_candidate = need.repeat == 0 and row["expected_score"] is None
+            counts = is_about_candidate and not (given["out_of_domain"] and need.rater in disregarded)
             rows.append(about | given | {"expected_score": row["expected_score"], "counts": counts})
     return rows
 
@@ -180,13 +186,15 @@ def collect_ratings(
 ) -> ArtifactRef | Waiting:
     """The round's ratings once every rater has rated every candidate; until then, how many are there.
 
-    The first complete collection closes the stage: later edits stay in the log and change nothing here.
+    The first complete collection closes the stage: later edits stay in the log and change nothing here. It
+    waits for a word if a rater declared far more images out of domain than the others.
     """
-    store = round_.open_store()
+    store, decided = round_.open_store(), decisions_of(round_)
+    disregarded = sorted(rater for rater, word in decided.items() if word == "disregard")
     key = StageKey(
         "ratings",
         VERSION,
-        {"campaign": round_.campaign.name},
+        {"campaign": round_.campaign.name, "disregarded": disregarded},
         {"plan": sources.plan.digest, "model_version": digest_of(model_version)},
     )
     found = store.find(key)
@@ -197,7 +205,10 @@ def collect_ratings(
     if waiting is not None:
         return waiting
     reconcile_ratings(round_, settings)
-    used = rated_answers(planned, answered(round_))
+    used = rated_answers(planned, answered(round_), disregarded)
+    waiting = word_needed(round_.campaign.name, _about_candidates(used), decided)
+    if waiting is not None:
+        return waiting
 
     def fill(draft: Draft) -> None:
         rows = rate([row for row in used if row["counts"]], model_version)
@@ -205,6 +216,10 @@ def collect_ratings(
         draft.write_table(RATED_ANSWERS, [row | round_.labels for row in used])
 
     return remember(round_, "ratings", store.make(key, fill))
+
+
+def _about_candidates(used: Iterable[Row]) -> list[Row]:
+    return [row for row in used if row["repeat"] == 0 and row["expected_score"] is None]
 
 
 def _still_missing(round_: Round, settings: Settings, needs: Sequence[RatingNeed]) -> Waiting | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from configs.settings import Settings
+from configs.settings import Settings, load_settings
 from tasks.answer_log import read_log
 from tasks.artifacts import ArtifactRef
 from tasks.core.rating_needs import RatingNeed, needs_in
@@ -67,3 +67,8 @@ class RatingRound:
         """Rows of the log, all or those of some states."""
         rows = read_log(self.round, ANSWERS)
         return [row for row in rows if not states or row["state"] in states]
+
+
+def rating_round(root: Path, **changes: Any) -> RatingRound:
+    """Such a round below `root`, where no service is known."""
+    return RatingRound(root, load_settings({"MADLOOP_HOME": str(root / "home")}), **changes)

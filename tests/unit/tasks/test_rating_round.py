@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from configs.settings import load_settings
 from tasks.answer_log import DELETED, VALID, append_to_log
 from tasks.core.records import ANSWERS, RATED_ANSWERS, RATINGS
 from tasks.errors import Waiting
@@ -17,22 +16,14 @@ from tasks.label_studio_projects import remade_projects
 from tasks.rating_answers import late_answers, poll_ratings
 from tasks.ratings import collect_late_ratings
 from tests.lib.fake_label_studio import FakeLabelStudio
-from tests.lib.rating_rounds import RatingRound
+from tests.lib.rating_rounds import RatingRound, rating_round
 
 RATERS = ("ann", "ben")
 
 
 @pytest.fixture
-def service(monkeypatch: pytest.MonkeyPatch) -> FakeLabelStudio:
-    fake = FakeLabelStudio()
-    for module in ("tasks.ratings", "tasks.rating_answers"):
-        monkeypatch.setattr(f"{module}.label_studio", fake.connect)
-    return fake
-
-
-@pytest.fixture
 def campaign(tmp_path: Path, service: FakeLabelStudio) -> RatingRound:
-    started = RatingRound(tmp_path, load_settings({"MADLOOP_HOME": str(tmp_path / "home")}))
+    started = rating_round(tmp_path)
     started.request()
     return started
 
@@ -242,7 +233,7 @@ def test_tasks_that_are_not_ours_are_left_alone(campaign: RatingRound, service: 
 def test_what_was_rated_in_an_earlier_round_is_not_asked_again(
     tmp_path: Path, service: FakeLabelStudio
 ) -> None:
-    second = RatingRound(tmp_path, load_settings({"MADLOOP_HOME": str(tmp_path / "home")}))
+    second = rating_round(tmp_path)
     need = second.candidates[0]
     row = {
         "image_id": need.image_id, "map_digest": need.map_digest, "rater": need.rater, "repeat": 0,
