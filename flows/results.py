@@ -37,9 +37,11 @@ def write_results(name: str, target: Path) -> None:
     ]
     if not ended:
         raise NotReadyError(Waiting(f"finished rounds of {name}", 0, 1))
+    finished = [_finished(round_) for round_, _ in ended]
+    befores = [None, *(max(ends.values()) for ends in finished)]
     rounds = [
-        RoundResult(round_rows(round_, closing), tuple(stage_times(_finished(round_), starts)))
-        for round_, closing in ended
+        RoundResult(round_rows(round_, closing), tuple(stage_times(ends, starts, before)))
+        for (round_, closing), ends, before in zip(ended, finished, befores, strict=False)
     ]
     last = ended[-1][0]
     page = results_page(campaign, rounds, store.rows(require(last, "scores"), SCORES), runs)

@@ -33,7 +33,7 @@ from infra.launches import administrator, label_studio_executable, launch_of
 from infra.processes import LOOPBACK, ProcessRecord
 from infra.seaweedfs import BUCKET, seaweedfs_access, seaweedfs_executable
 from tasks.errors import TerminalServiceError, TransientServiceError
-from tasks.services.object_store import ensure_bucket
+from tasks.services.object_store import ensure_bucket, wait_until_readable
 
 START_S = 240.0
 PREFERRED_PORTS: dict[ServiceName, int] = {
@@ -123,6 +123,7 @@ def services_up(
         write_endpoints(settings.endpoints_file, endpoints)
         if object_store:
             ensure_bucket(f"s3://{BUCKET}", endpoints.object_store)
+            wait_until_readable(BUCKET, endpoints.object_store, deadline_s)
     return endpoints
 
 

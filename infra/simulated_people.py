@@ -33,9 +33,10 @@ from configs.load import load_campaign
 from configs.settings import Settings, load_settings, read_logins
 from infra.guardian import ProcessStat, read_stat, still_runs
 from infra.simulated_truth import Knowledge, PeopleConfig, people_config
+from tasks.core.brush_masks import PAINTED_FROM, regions_of
 from tasks.core.label_maps import VOID
 from tasks.core.rating_needs import need_of_task
-from tasks.core.rle import PAINTED_FROM, decode_brush, regions_of
+from tasks.core.rle import decode_brush
 from tasks.errors import ConfigError, TroubleshootError
 from tasks.services.label_studio_answers import brush_result
 from tasks.services.label_studio_screens import IMAGE, OUT_OF_DOMAIN, RATING

@@ -14,10 +14,11 @@ from configs.classes import Classes
 from configs.settings import Settings
 from tasks.answer_log import VALID, append_to_log, newest_valid, read_log
 from tasks.artifacts import ArtifactRef, ArtifactStore, Draft, StageKey
+from tasks.core.brush_masks import BrushRegion, compose_mask, regions_of
 from tasks.core.digests import digest_of
 from tasks.core.label_maps import LabelMap
 from tasks.core.records import DRAWINGS, FAILURES, IMAGES, MASKS, TEST_SETS
-from tasks.core.rle import BrushRegion, compose_mask, decode_brush, regions_of
+from tasks.core.rle import decode_brush
 from tasks.errors import DataError, Waiting
 from tasks.labelling import Screen, find_project, label_studio, open_project, picture_folder
 from tasks.mask_starts import Starts, starts_of

@@ -15,7 +15,9 @@ class StageTime:
     seconds: float | None
 
 
-def stage_times(finished: Mapping[str, str], run_starts: Iterable[str]) -> list[StageTime]:
+def stage_times(
+    finished: Mapping[str, str], run_starts: Iterable[str], round_before: str | None = None
+) -> list[StageTime]:
     """Time of every stage since the stage before it or, if that is later, since its run began; in order.
 
     Waiting for people counts; the time between two runs does not.
@@ -23,6 +25,7 @@ def stage_times(finished: Mapping[str, str], run_starts: Iterable[str]) -> list[
     Args:
         finished: stage -> when it was finished, ISO date and time.
         run_starts: when runs began, ISO dates and times.
+        round_before: when the last stage of the round before was finished; None for the first round.
 
     >>> ends = {"pool": "2026-01-01T00:00:10Z", "maps": "2026-01-01T00:01:00Z"}
     >>> stage_times(ends, ["2026-01-01T00:00:04Z"])
@@ -30,7 +33,7 @@ def stage_times(finished: Mapping[str, str], run_starts: Iterable[str]) -> list[
     """
     starts = sorted(_moment(start) for start in run_starts)
     ends = sorted((_moment(end), stage) for stage, end in finished.items())
-    times, before = [], None
+    times, before = [], None if round_before is None else _moment(round_before)
     for end, stage in ends:
         since = [start for start in starts if start <= end]
         known = [moment for moment in (before, since[-1] if since else None) if moment is not None]

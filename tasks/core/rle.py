@@ -1,4 +1,4 @@
-"""Label Studio's brush format: run-length encoded RGBA, and masks composed of brush regions.
+"""Label Studio's brush format: run-length encoded RGBA, the mask in its fourth channel.
 
 The stream is bits, most significant first: 32 bits length (height * width * 4 values), 5 bits value size - 1,
 four times 4 bits of run-length field size - 1, then tokens until the length is reached. A token is 1 bit
@@ -13,53 +13,24 @@ Legend: H, W height and width in pixels.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from tasks.core.label_maps import VOID, LabelMap, check_label_map, check_values
+from tasks.core.label_maps import LabelMap, check_label_map
 
 OPAQUE = 255
-PAINTED_FROM = 128  # strokes fade out at their edge; counting every alpha > 0 makes them 17 % fatter
 
 _CHANNELS = 4
 _VALUE_BITS = 8
 _FIELD_BITS = (3, 4, 8, 16)
 _LONGEST_RUN = 1 << 16
+_LONGEST_TOKEN = 3 + _FIELD_BITS[-1] + _VALUE_BITS  # bits, of one run
 _HEADER_BITS = 32 + 5 + 4 * len(_FIELD_BITS)
-_SPAN = 5  # bytes that a token of up to 32 bits can touch
+_HEADER_TAIL = (_VALUE_BITS - 1) << 16 | sum((bits - 1) << 4 * (3 - i) for i, bits in enumerate(_FIELD_BITS))
 
-
-@dataclass(frozen=True, eq=False)
-class BrushRegion:
-    """One brush region of an annotation.
-
-    Attributes:
-        label: class name.
-        alpha: (H, W) uint8, how strongly each pixel is painted.
-        human: whether a person drew or changed it (origin "manual" or "prediction-changed").
-    """
-
-    label: str
-    alpha: NDArray[np.uint8]
-    human: bool
-
-
-@dataclass(frozen=True, eq=False)
-class ComposedMask:
-    """A mask made of brush regions.
-
-    Attributes:
-        label_map: (H, W) uint8.
-        uncovered_px: pixels that no region covers; void in the map.
-        conflict_px: pixels that people gave two or more different classes.
-    """
-
-    label_map: LabelMap
-    uncovered_px: int
-    conflict_px: int
+Runs = tuple[NDArray[np.int64], NDArray[np.uint8]]  # last pixel and value of each run of a flat array
 
 
 def encode_brush(alpha: NDArray[np.uint8]) -> list[int]:
@@ -72,21 +43,33 @@ def encode_brush(alpha: NDArray[np.uint8]) -> list[int]:
         Bytes as integers 0..255, equal to what the SDK's `mask2rle` returns.
 
     Raises:
-        ValueError: wrong shape or dtype, no pixel, or more than 2^30 pixels.
+        ValueError: wrong shape or dtype, no pixel, or more than 2^30 - 1 pixels.
     """
-    check_label_map(alpha, "alpha")
-    size = alpha.size * _CHANNELS
-    if not 0 < size < 1 << 32:
-        raise ValueError(f"`alpha` must have 1 to 2^30 - 1 pixels, got shape {alpha.shape}")
-    codes, n_bits = _tokens(alpha.ravel())
-    fields = sum((bits - 1) << 4 * (3 - i) for i, bits in enumerate(_FIELD_BITS))
-    head = np.array([size, (_VALUE_BITS - 1) << 16 | fields], dtype=np.uint64)
-    stream = _packed_bits(
-        np.concatenate((head, codes)),
-        np.concatenate((np.array([32, _HEADER_BITS - 32], dtype=np.int64), n_bits)),
-    )
-    packed: list[int] = stream.tolist()
-    return packed
+    return _stream(_runs(alpha, "alpha"))
+
+
+def encode_classes(label_map: LabelMap, values: Sequence[int]) -> list[list[int]]:
+    """The brush streams of several classes of a map, each painted opaque.
+
+    The map is searched for its runs once, whatever the number of classes.
+
+    Args:
+        label_map: (H, W) uint8.
+        values: class indices 0..254.
+
+    Returns:
+        For each value what `encode_brush` returns for 255 where the map has it and 0 elsewhere.
+
+    Raises:
+        ValueError: wrong shape or dtype, no pixel, or more than 2^30 - 1 pixels.
+    """
+    ends, classes = _runs(label_map, "label_map")
+    streams = []
+    for value in values:
+        painted = classes == value
+        last = _last_of_runs(painted)
+        streams.append(_stream((ends[last], np.where(painted[last], OPAQUE, 0).astype(np.uint8))))
+    return streams
 
 
 def decode_brush(rle: Sequence[int], *, height: int, width: int) -> NDArray[np.uint8]:
@@ -134,123 +117,61 @@ def decode_brush(rle: Sequence[int], *, height: int, width: int) -> NDArray[np.u
     return alpha.reshape(height, width)
 
 
-def compose_mask(
-    regions: Sequence[BrushRegion], *, names: Sequence[str], base: LabelMap | None, height: int, width: int
-) -> ComposedMask:
-    """The mask that a list of brush regions stands for.
-
-    A pixel is painted from alpha 128. Of several regions the last one wins; but pixels that a person added,
-    those of a human region that differ from the map the person started from, win over all others.
-
-    Args:
-        regions: in the order of the annotation.
-        names: C class names; the position is the class index.
-        base: (H, W) uint8, the map we stored as the pre-annotation, or None if there was none.
-        height: H, px.
-        width: W, px.
-
-    Returns:
-        The map with its uncovered pixels (void) and its conflicts counted.
-
-    Raises:
-        ValueError: a region or base of another size, or a label that is no class.
-
-    Source:
-        DESIGN, section 1, row masks.
-    """
-    shape = (height, width)
-    if base is not None:
-        _check_size("base", base, shape)
-    covered = np.full(shape, VOID, dtype=np.uint8)
-    added = np.full(shape, VOID, dtype=np.uint8)
-    conflict = np.zeros(shape, dtype=np.bool_)
-    for region in regions:
-        _check_size("alpha", region.alpha, shape)
-        if region.label not in names:
-            raise ValueError(
-                f"a region's label must be one of the classes {list(names)}, got {region.label!r}"
-            )
-        value = np.uint8(names.index(region.label))
-        painted = region.alpha >= PAINTED_FROM
-        covered[painted] = value
-        if region.human:
-            new = painted if base is None else painted & (base != value)
-            conflict |= new & (added != VOID) & (added != value)
-            added[new] = value
-    label_map = np.where(added != VOID, added, covered)
-    return ComposedMask(label_map, int((label_map == VOID).sum()), int(conflict.sum()))
+def _runs(pixels: NDArray[np.uint8], name: str) -> Runs:
+    check_label_map(pixels, name)
+    if not 0 < pixels.size * _CHANNELS < 1 << 32:
+        raise ValueError(f"`{name}` must have 1 to 2^30 - 1 pixels, got shape {pixels.shape}")
+    flat = pixels.ravel()
+    ends = _last_of_runs(flat)
+    return ends, flat[ends]
 
 
-def regions_of(label_map: LabelMap, names: Sequence[str]) -> list[tuple[str, list[int]]]:
-    """The regions that show a map as a pre-annotation: one per class present, void not among them.
-
-    Args:
-        label_map: (H, W) uint8, at the size of the image that is shown.
-        names: C class names.
-
-    Returns:
-        (class name, brush stream with alpha 255) in order of the class index.
-
-    Raises:
-        ValueError: a value that is neither a class index nor void.
-    """
-    check_label_map(label_map, "label_map")
-    check_values(label_map, len(names), "label_map")
-    present = [int(value) for value in np.unique(label_map) if value != VOID]
-    return [
-        (names[value], encode_brush(np.where(label_map == value, OPAQUE, 0).astype(np.uint8)))
-        for value in present
-    ]
+def _last_of_runs(flat: NDArray[np.uint8] | NDArray[np.bool_]) -> NDArray[np.int64]:
+    return np.append(np.flatnonzero(flat[1:] != flat[:-1]), flat.size - 1)
 
 
-def _tokens(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """Tokens of a flat mask written into all four channels: their bits as integers, and how many bits."""
-    ends = np.append(np.flatnonzero(pixels[1:] != pixels[:-1]), pixels.size - 1)
-    lengths = np.diff(ends, prepend=-1) * _CHANNELS  # at least 4: single values never occur
-    values = pixels[ends].astype(np.uint64)
-    field = np.searchsorted(
-        np.array([8, 16, 256]), lengths
-    )  # a run of n goes into the smallest field that holds n
-    # a run longer than the largest field is cut; every piece of it keeps the largest field
-    pieces = (lengths - 1) // _LONGEST_RUN + 1
-    last = np.cumsum(pieces) - 1
-    length = np.full(int(pieces.sum()), _LONGEST_RUN, dtype=np.int64)
-    length[last] = lengths - (pieces - 1) * _LONGEST_RUN
-    field, values = np.repeat(field, pieces), np.repeat(values, pieces)
-    field_bits = np.array(_FIELD_BITS, dtype=np.uint64)[field]
-    start = np.uint64(0b100) | field.astype(np.uint64)
-    codes = ((start << field_bits | (length - 1).astype(np.uint64)) << np.uint64(_VALUE_BITS)) | values
-    return codes, field_bits.astype(np.int64) + 3 + _VALUE_BITS
-
-
-def _packed_bits(codes: NDArray[np.uint64], n_bits: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Codes of up to 32 bits written one after the other, padded with 1 to 8 zero bits to whole bytes."""
-    ends = np.cumsum(n_bits)
-    starts = ends - n_bits
-    n_bytes = int(ends[-1]) // 8 + 1
-    # each code is moved to its place in the five bytes it may touch; codes share no bits, so sums are unions
-    placed = codes << (8 * _SPAN - n_bits - starts % 8).astype(np.uint64)
-    stream = np.zeros(n_bytes + _SPAN, dtype=np.float64)
-    for i in range(_SPAN):
-        part = placed >> np.uint64(8 * (_SPAN - 1 - i)) & np.uint64(0xFF)
-        stream += np.bincount(starts // 8 + i, weights=part, minlength=stream.size)
-    return stream[:n_bytes].astype(np.uint8)
+def _stream(runs: Runs) -> list[int]:
+    ends, values = runs
+    size = (int(ends[-1]) + 1) * _CHANNELS
+    head = (size << _HEADER_BITS - 32 | _HEADER_TAIL) << 3  # three bits short of whole bytes: a token's first
+    # a run is one token, and one more for each 2^16 values in it; a token is written as five bytes
+    most_bits = _HEADER_BITS + _LONGEST_TOKEN * (ends.size + size // _LONGEST_RUN)
+    stream = np.zeros(most_bits // 8 + 5, dtype=np.uint8)
+    stream[:7] = np.frombuffer(head.to_bytes(7, "big"), dtype=np.uint8)
+    return list(stream[: _write_tokens(ends, values, stream)].tobytes())
 
 
 def _as_bytes(rle: Sequence[int]) -> NDArray[np.uint8]:
-    data = np.asarray(rle)
-    if data.ndim != 1 or (data.size and data.dtype.kind not in "iu"):
-        raise ValueError(
-            f"a brush stream must be a flat list of integers, got shape {data.shape}, dtype {data.dtype}"
-        )
-    if data.size and not (data.min() >= 0 and data.max() <= 255):
-        raise ValueError(f"a brush stream must hold bytes 0..255, got {data.min()}..{data.max()}")
-    return data.astype(np.uint8)
+    try:
+        return np.frombuffer(bytes(list(rle)), dtype=np.uint8)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"a brush stream must be a flat list of bytes 0..255, got {error}") from error
 
 
-def _check_size(name: str, array: NDArray[np.uint8], shape: tuple[int, int]) -> None:
-    if array.shape != shape or array.dtype != np.uint8:
-        raise ValueError(f"`{name}` must be {shape} uint8, got shape {array.shape}, dtype {array.dtype}")
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _write_tokens(ends: NDArray[np.int64], values: NDArray[np.uint8], stream: NDArray[np.uint8]) -> int:
+    """Write the runs behind the header, every pixel four times; number of bytes of the stream.
+
+    A run has at least four values, so single values never occur.
+    """
+    position, start = _HEADER_BITS, 0
+    for run in range(ends.size):
+        left = (ends[run] + 1 - start) * _CHANNELS
+        start = ends[run] + 1
+        # a run longer than the largest field is cut; every piece of it keeps the largest field
+        field = 0
+        while field < 3 and left > 1 << _FIELD_BITS[field]:
+            field += 1
+        n_bits = 3 + _FIELD_BITS[field] + _VALUE_BITS
+        while left > 0:
+            count = min(left, _LONGEST_RUN)
+            token = ((4 | field) << _FIELD_BITS[field] | (count - 1)) << _VALUE_BITS | np.int64(values[run])
+            token <<= 40 - n_bits - (position & 7)
+            for i in range(5):
+                stream[(position >> 3) + i] |= np.uint8(token >> (32 - 8 * i) & 0xFF)
+            position += n_bits
+            left -= count
+    return (position >> 3) + 1
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -268,7 +189,7 @@ def _read_tokens(data: NDArray[np.uint8], fields: NDArray[np.int64], alpha: NDAr
     """Fill alpha (flat) from the tokens; number of values read, or -1 if a run goes past the end."""
     total = alpha.size * 4
     end = (data.size - 4) * 8
-    position, done = 53, 0
+    position, done = _HEADER_BITS, 0
     while done < total:
         if position + 3 > end:
             return done

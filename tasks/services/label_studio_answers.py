@@ -115,7 +115,7 @@ def brush_result(
     """The `result` of a prediction that shows a map as editable brush regions.
 
     Args:
-        regions: class name and brush stream with alpha 255, as `tasks.core.rle.regions_of` makes them.
+        regions: class name and brush stream with alpha 255, from `tasks.core.brush_masks.regions_of`.
         width: of the image that is shown, px.
         height: of the image that is shown, px.
     """

@@ -12,10 +12,16 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
+from tasks.core.check_marks import ERROR_TYPES
+
 RATING = "rating"  # `from_name` of a rating
 OUT_OF_DOMAIN = "ood"  # its value for "out of domain"; the others are "1".."5"
 BRUSH = "seg"  # `from_name` of a brush region
 IMAGE = "image"  # `to_name` of both
+VERDICT = "verdict"  # `from_name` of a checker's verdict
+ACCEPT, CORRECT = "accept", "needs correction"  # its values
+ERROR = "error"  # `from_name` of a checker's mark
+OVERLAY = "overlay"  # `to_name` of verdict and mark
 
 # Keys that choose a class. Letters that the editor uses for its tools (b, e, h, k, m, o, p, r, u, v, w) are
 # left out; classes beyond the list are chosen with the mouse.
@@ -41,19 +47,31 @@ def rating_screen(classes: Sequence[NamedColour]) -> str:
         ValueError: a colour of another form.
     """
     view = ET.parse(_SCREENS / "rating.xml").getroot()  # noqa: S314 - our own file
-    legend = view.find("View[@className='madloop-legend']")
-    style = view.find("Style")
-    assert legend is not None and style is not None  # noqa: S101, PT018 - parts of our own file
-    rules = []
-    for index, (name, colour) in enumerate(classes):
-        # Class rules, not `style` attributes: the header's own text colour is set by the page's theme.
-        entry = f"madloop-class-{index}"
-        rules.append(
-            f".{entry} {{ background: {_checked(colour)}; padding: 0 8px; border: 1px solid #888; "
-            f"border-radius: 4px; }} .{entry} * {{ color: {_text_on(colour)} !important; margin: 0; }}"
-        )
-        ET.SubElement(ET.SubElement(legend, "View", className=entry), "Header", value=name, size="5")
-    style.text = f"{style.text or ''}    " + "\n    ".join(rules) + "\n  "
+    _add_legend(view, classes)
+    return ET.tostring(view, encoding="unicode")
+
+
+def check_screen(classes: Sequence[NamedColour]) -> str:
+    """The screen of a cross-check: image and proposed mask over it, a key and a click per error, a verdict.
+
+    Task data needs `image` and `overlay`, both of the image's own size.
+
+    Args:
+        classes: name and colour "#rrggbb" of each class, in order, for the legend.
+
+    Returns:
+        XML for `label_config`.
+
+    Raises:
+        ValueError: a colour of another form.
+    """
+    view = ET.parse(_SCREENS / "check.xml").getroot()  # noqa: S314 - our own file
+    marks = view.find("KeyPointLabels")
+    assert marks is not None  # noqa: S101 - part of our own file
+    for key, (error_type, rgb) in enumerate(ERROR_TYPES.items(), start=1):
+        colour = "#" + "".join(f"{part:02x}" for part in rgb)
+        ET.SubElement(marks, "Label", value=error_type, background=colour, hotkey=str(key))
+    _add_legend(view, classes)
     return ET.tostring(view, encoding="unicode")
 
 
@@ -94,6 +112,22 @@ def local_file_url(relative: str) -> str:
     if not relative or path.is_absolute() or ".." in path.parts:
         raise ValueError(f"`relative` must be a path below the document root, got {relative!r}")
     return f"/data/local-files/?d={quote(str(path))}"
+
+
+def _add_legend(view: ET.Element, classes: Sequence[NamedColour]) -> None:
+    legend = view.find("View[@className='madloop-legend']")
+    style = view.find("Style")
+    assert legend is not None and style is not None  # noqa: S101, PT018 - parts of our own file
+    rules = []
+    for index, (name, colour) in enumerate(classes):
+        # Class rules, not `style` attributes: the header's own text colour is set by the page's theme.
+        entry = f"madloop-class-{index}"
+        rules.append(
+            f".{entry} {{ background: {_checked(colour)}; padding: 0 8px; border: 1px solid #888; "
+            f"border-radius: 4px; }} .{entry} * {{ color: {_text_on(colour)} !important; margin: 0; }}"
+        )
+        ET.SubElement(ET.SubElement(legend, "View", className=entry), "Header", value=name, size="5")
+    style.text = f"{style.text or ''}    " + "\n    ".join(rules) + "\n  "
 
 
 def _checked(colour: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -34,6 +35,7 @@ __all__ = ["ensure_bucket", "is_object_uri", "list_objects", "read_object", "wri
 
 ATTEMPTS = 4  # per request, with growing pauses between them
 _CHUNK_BYTES = 1 << 20
+_READY_KEY = ".madloop-ready"  # beside all folders of stores and pools
 _BROKEN_OFF = (HTTPClientError, ConnectionError, IncompleteReadError, FlexibleChecksumError)
 _PASSING = frozenset(
     {"ConditionalRequestConflict", "OperationAborted", "RequestTimeout", "SlowDown", "Throttling"}
@@ -86,6 +88,30 @@ def ensure_bucket(uri: str, access: ObjectStoreAccess) -> None:
             client.create_bucket(Bucket=bucket)
 
 
+def wait_until_readable(bucket: str, access: ObjectStoreAccess, deadline_s: float) -> None:
+    """Return once the bucket of a server that has just started gives back what was put into it before.
+
+    SeaweedFS answers at its port before its parts have found each other; for a moment reads of what it has
+    kept end in an internal error.
+
+    Raises:
+        TransientServiceError: it did not within the time.
+    """
+    client, uri = _made_client(access, attempts=1), f"s3://{bucket}/{_READY_KEY}"
+    begin = time.monotonic()
+    while True:
+        try:
+            with translated(uri):
+                if not copy_object(client, bucket, _READY_KEY, io.BytesIO()):
+                    client.put_object(Bucket=bucket, Key=_READY_KEY, Body=b"ready")
+        except TransientServiceError:
+            if time.monotonic() - begin > deadline_s:
+                raise
+            time.sleep(0.25)
+        else:
+            return
+
+
 def split_uri(uri: str) -> tuple[str, str]:
     """Bucket and key of `s3://bucket/key`.
 
@@ -115,12 +141,16 @@ def open_client(access: ObjectStoreAccess | None = None) -> Any:
 @lru_cache(maxsize=4)
 def _client(access: ObjectStoreAccess, _chain: tuple[tuple[str, str], ...], _process: int) -> Any:
     """One client for each set of keys; one for each process, too, as connections must not cross a fork."""
+    return _made_client(access, attempts=ATTEMPTS)
+
+
+def _made_client(access: ObjectStoreAccess, *, attempts: int) -> Any:
     secrets = {}
     if access.access_key is not None and access.secret_key is not None:
         secrets["aws_access_key_id"] = access.access_key.get_secret_value()
         secrets["aws_secret_access_key"] = access.secret_key.get_secret_value()
     config: dict[str, Any] = {
-        "retries": {"mode": "standard", "total_max_attempts": ATTEMPTS},
+        "retries": {"mode": "standard", "total_max_attempts": attempts},
         "connect_timeout": 10,
         "read_timeout": 60,
         "max_pool_connections": 16,

@@ -13,7 +13,7 @@ import pytest
 
 from configs.settings import CHECKOUT, Settings
 
-TABLE_SIZES = re.compile(r"\|M\| = (\d+), \|T\| = (\d+), \|S\| = (\d+)|\|M\| = (\d+), \|T\| = (\d+)")
+TABLE_SIZES = re.compile(r"^round 1: \|M\| = \d+, \|T\| = \d+, \|S\| = \d+$", re.MULTILINE)
 
 
 def madloop(settings: Settings, *arguments: str) -> str:

@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 from configs.settings import Settings
-from tasks.core.rle import decode_brush, encode_brush, regions_of
+from tasks.core.brush_masks import regions_of
+from tasks.core.rle import decode_brush, encode_brush
 from tasks.errors import TerminalServiceError, TransientServiceError
 from tasks.services.label_studio import LabelStudioService
 from tasks.services.label_studio_answers import (

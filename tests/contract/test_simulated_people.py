@@ -24,9 +24,10 @@ from configs.classes import Classes
 from configs.load import load_campaign
 from configs.settings import CHECKOUT, Settings, ensure_logins
 from infra.simulated_truth import PeopleConfig, people_config
+from tasks.core.brush_masks import BrushRegion, compose_mask, regions_of
 from tasks.core.confusion import confusion, joint_histogram
 from tasks.core.label_maps import VOID, colourise, map_digest
-from tasks.core.rle import BrushRegion, compose_mask, decode_brush, regions_of
+from tasks.core.rle import decode_brush
 from tasks.core.scores import image_miou
 from tasks.core.simulated_people import SimulatedRater, simulated_rating
 from tasks.services.label_studio import LabelStudioService

@@ -13,7 +13,8 @@ import numpy as np
 import zstandard
 from PIL import Image
 
-from tasks.core.rle import encode_brush, regions_of
+from tasks.core.brush_masks import regions_of
+from tasks.core.rle import encode_brush
 from tasks.services.label_studio_answers import brush_result
 
 HEIGHT, WIDTH = 24, 32

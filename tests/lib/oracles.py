@@ -9,6 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from tasks.core.ranking import Candidate
 
 VOID = 255
+_LONGEST = 1 << 16  # values in one token of a brush stream
 Map = NDArray[Any]  # (H, W) uint8
 Rows = list[list[int]]
 
@@ -200,3 +202,70 @@ def slow_set_iou(
         ious.append(intersection / union if true else math.nan)
     present = [iou for iou in ious if not math.isnan(iou)]
     return (sum(present) / len(present) if present else math.nan), ious
+
+
+@dataclass(frozen=True)
+class SlowRegion:
+    """A brush region for `slow_composed`: class index, rows of alpha 0..255, drawn or changed by a person."""
+
+    class_index: int
+    alpha: Sequence[Sequence[int]]
+    human: bool
+
+
+@dataclass(frozen=True)
+class SlowMask:
+    """Rows of class indices, and the places (row, column) that are uncovered and in conflict."""
+
+    rows: Rows
+    uncovered: set[tuple[int, int]]
+    conflicts: set[tuple[int, int]]
+
+
+def slow_composed(regions: Sequence[SlowRegion], base: Map | None, height: int, width: int) -> SlowMask:
+    """What the regions of an annotation stand for, pixel by pixel."""
+    mask = SlowMask([[VOID] * width for _ in range(height)], set(), set())
+    for y in range(height):
+        for x in range(width):
+            painting = [region for region in regions if region.alpha[y][x] >= 128]
+            before = None if base is None else int(base[y, x])
+            added = [r.class_index for r in painting if r.human and r.class_index != before]
+            if added:
+                mask.rows[y][x] = added[-1]
+            elif painting:
+                mask.rows[y][x] = painting[-1].class_index
+            else:
+                mask.uncovered.add((y, x))
+            if len(set(added)) > 1:
+                mask.conflicts.add((y, x))
+    return mask
+
+
+def editor_stream(values: Sequence[int]) -> list[int]:
+    """The brush stream as Label Studio's web editor writes it: single values gathered in literal tokens.
+
+    Runs are cut at 65536 values, and so are literals; a single value at the very end that follows a run is a
+    run of one.
+    """
+    runs: list[tuple[int, int]] = []  # value, count
+    for value in values:
+        if runs and runs[-1][0] == value and runs[-1][1] < _LONGEST:
+            runs[-1] = (value, runs[-1][1] + 1)
+        else:
+            runs.append((value, 1))
+    tokens: list[tuple[str, int, list[int]]] = []  # kind of token, count, values
+    for is_single, group in groupby(runs, key=lambda run: run[1] == 1):
+        if is_single:
+            singles = [value for value, _ in group]
+            chunks = [singles[i : i + _LONGEST] for i in range(0, len(singles), _LONGEST)]
+            tokens += [("0", len(chunk), chunk) for chunk in chunks]
+        else:
+            tokens += [("1", count, [value]) for value, count in group]
+    if tokens[-1][:2] == ("0", 1):
+        tokens[-1] = ("1", 1, tokens[-1][2])
+    text = f"{len(values):032b}" + "00111" + "0010001101111111"
+    for kind, count, those in tokens:
+        size = 0 if count <= 8 else 1 if count <= 16 else 2 if count <= 256 else 3
+        text += f"{kind}{size:02b}{count - 1:0{(3, 4, 8, 16)[size]}b}" + "".join(f"{v:08b}" for v in those)
+    text += "0" * (-len(text) % 8)
+    return [int(text[i : i + 8], 2) for i in range(0, len(text), 8)]

@@ -29,7 +29,8 @@ from PIL import Image
 from configs.classes import Classes, MaskEncoding
 from configs.image_sources import ImageSource
 from models.decoding import decode_image, read_mask
-from tasks.core.rle import BrushRegion, compose_mask, decode_brush
+from tasks.core.brush_masks import BrushRegion, compose_mask
+from tasks.core.rle import decode_brush
 from tasks.errors import TroubleshootError
 from tasks.image_files import find_image_files
 from tasks.image_metadata import read_metadata

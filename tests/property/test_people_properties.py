@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tasks.core.brush_masks import BrushRegion, compose_mask, regions_of
 from tasks.core.confusion import confusion, joint_histogram
 from tasks.core.consensus import Rating, consensus
 from tasks.core.discrepancy import miou_discrepancy
 from tasks.core.label_maps import class_areas, main_class
-from tasks.core.rle import BrushRegion, compose_mask, decode_brush, encode_brush, regions_of
+from tasks.core.rle import decode_brush, encode_brush
 from tasks.core.sampling import Rated, TestSetRule, cut_failures, draw_test_set, drawing_order
 from tasks.core.scores import image_miou, set_iou
 from tasks.core.simulated_people import simulated_mask

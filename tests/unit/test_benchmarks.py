@@ -14,13 +14,18 @@ from benchmarks.common import interleaved_medians
 from configs.settings import CHECKOUT
 from tests.lib.tiny_campaign import make_tiny_campaign
 
-QUICK = {"discrepancy": ["--quick"], "inference": ["--images", "2", "--repeats", "1"], "rounds": []}
+QUICK = {
+    "codec": ["--quick"],
+    "discrepancy": ["--quick"],
+    "inference": ["--images", "2", "--repeats", "1"],
+    "rounds": [],
+}
 
 
 @pytest.mark.parametrize("name", QUICK)
 def test_a_quick_benchmark_ends_with_its_ratios_and_writes_its_table(tmp_path: Path, name: str) -> None:
     arguments = QUICK[name]
-    if name != "discrepancy":  # they run a campaign's models
+    if name not in {"codec", "discrepancy"}:  # the others run a campaign's models
         arguments = [*arguments, "--config", str(make_tiny_campaign(tmp_path / "tiny", pool=4).config)]
     command = [sys.executable, "-m", f"benchmarks.{name}", *arguments, "--to", str(tmp_path)]
     done = subprocess.run(

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tasks.core.rle import decode_brush, regions_of
+from tasks.core.brush_masks import regions_of
+from tasks.core.rle import decode_brush
 from tasks.errors import DataError
 from tasks.services.label_studio_answers import (
     Answer,

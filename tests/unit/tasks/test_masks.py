@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from tasks.artifacts import ArtifactStore
+from tasks.core.brush_masks import regions_of
 from tasks.core.label_maps import VOID
 from tasks.core.records import DRAWINGS
-from tasks.core.rle import regions_of
 from tasks.masks import Canvas, drawing_row, needs_of, usable_answers, valid_drawings
 from tasks.services.label_studio_answers import Answer, brush_result
 from tests.lib.written_campaigns import CLASSES

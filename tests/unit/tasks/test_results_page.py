@@ -125,6 +125,11 @@ def test_times_leave_out_the_hours_between_two_runs() -> None:
     assert stage_times(ends, [])[:2] == [StageTime("pool", None), StageTime("maps", 60.0)]
 
 
+def test_the_first_stage_of_a_later_round_begins_when_the_round_before_ended() -> None:
+    ends, starts = {"pool": "2026-01-01T10:05:10+00:00"}, ["2026-01-01T10:00:00+00:00"]
+    assert stage_times(ends, starts, "2026-01-01T10:05:00+00:00") == [StageTime("pool", 10.0)]
+
+
 def test_a_run_is_noted_and_read_back(tmp_path: Path) -> None:
     store = ArtifactStore.at(tmp_path)
     facts = machine_facts(CHECKOUT)
