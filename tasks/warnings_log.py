@@ -7,12 +7,13 @@ import logging
 
 def warn(message: str) -> None:
     """Say something in the log of the current Prefect run; outside of one, in Python's own."""
-    from prefect.exceptions import MissingContextError  # noqa: PLC0415 - the command line stays light
+    from prefect.context import get_run_context  # noqa: PLC0415 - the command line stays light
+    from prefect.exceptions import MissingContextError  # noqa: PLC0415
     from prefect.logging import get_run_logger  # noqa: PLC0415
 
-    logger: logging.Logger | logging.LoggerAdapter[logging.Logger]
     try:
-        logger = get_run_logger()
+        context = get_run_context()
     except MissingContextError:
-        logger = logging.getLogger(__name__)
-    logger.warning(message)
+        logging.getLogger(__name__).warning(message)
+    else:
+        get_run_logger(context).warning(message)
