@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from configs.settings import Settings, ensure_logins
+from configs.logins import ensure_logins
+from configs.settings import Settings
+from tasks.errors import ConfigError
 from tasks.rounds import Round
 from tasks.served_pictures import PictureFolder
 from tasks.services.label_studio import LabelStudioService
@@ -61,9 +63,20 @@ def find_project(service: LabelStudioService, round_: Round, work: str, person: 
 def open_project(
     service: LabelStudioService, round_: Round, settings: Settings, person: str, screen: Screen
 ) -> OpenProject:
-    """A person's project of this round; the login and the project are made if they do not exist."""
-    login = ensure_logins(settings, [person])[person]
-    account = service.ensure_person(person, login.password.get_secret_value())
+    """A person's project of this round; the login and the project are made if they do not exist.
+
+    Raises:
+        ConfigError: the person was removed.
+    """
+    roles = round_.campaign.people.get(person, ())
+    login = ensure_logins(settings, [person], roles)[person]
+    if login.removed:
+        raise ConfigError(
+            f"{person!r} was required for {screen.work} in round {round_.number} of {round_.campaign.name}, "
+            f"but was removed from Label Studio. Run `madloop people add {person}`, or name somebody else in "
+            "the campaign file."
+        )
+    account = service.ensure_person(person, login.password.get_secret_value(), email=login.email)
     project_id = service.ensure_project(
         ProjectSpec(
             title=project_title(round_, screen.work, person),
