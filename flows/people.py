@@ -16,6 +16,7 @@ from configs.settings import Login, Settings, load_settings, read_logins
 from flows.status import rounds_of
 from tasks.artifacts import ArtifactStore
 from tasks.errors import ConfigError
+from tasks.pseudonyms import Pseudonyms
 from tasks.rounds import Round, campaign_names, has_ended, load_campaign_by_name, recall
 
 # A role is over in a round once these stages of it are done.
@@ -56,18 +57,19 @@ def add_person(name: str, roles: Iterable[PersonRole], *, show_password: bool) -
 
 
 def list_people(*, check: bool) -> None:
-    """Print everybody who has a login, with roles and campaigns; `check` tries the logins, too."""
+    """Print everybody who has a login, with pseudonym, roles and campaigns; `check` tries the logins, too."""
     settings = load_settings()
     logins = read_logins(settings)
     states = {name: "removed" if login.removed else "" for name, login in logins.items()}
     if check:
         states = _checked(settings, logins)
     store = ArtifactStore.at(settings.store)
+    pseudonyms = Pseudonyms(store)
     campaigns = {name: load_campaign_by_name(store, name).people for name in campaign_names(store)}
     for name, login in sorted(logins.items()):
         used = [campaign for campaign, people in campaigns.items() if name in people]
-        line = f"{name:<15}{login.email:<32}{_listed(login.roles):<28}{_listed(used):<24}{states[name]}"
-        click.echo(line.rstrip())
+        line = f"{name:<15}{pseudonyms.of(name):<15}{login.email:<32}{_listed(login.roles):<28}"
+        click.echo(f"{line}{_listed(used):<24}{states[name]}".rstrip())
 
 
 def remove_person(name: str, *, force: bool) -> None:

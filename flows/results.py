@@ -11,7 +11,7 @@ from flows.status import rounds_of
 from tasks.artifacts import ArtifactStore
 from tasks.core.records import SCORES
 from tasks.errors import ConfigError, NotReadyError, Waiting
-from tasks.report import round_rows
+from tasks.report import round_rows, rows_without_names
 from tasks.results_page import RoundResult, results_page
 from tasks.rounds import Round, has_ended, load_campaign_by_name, require, stages_of
 from tasks.run_log import runs_of
@@ -38,7 +38,10 @@ def write_results(name: str, target: Path) -> None:
     if not ended:
         raise NotReadyError(Waiting(f"finished rounds of {name}", 0, 1))
     rounds = [
-        RoundResult(round_rows(round_, closing), tuple(stage_times(_finished(round_), starts)))
+        RoundResult(
+            rows_without_names(round_, round_rows(round_, closing)),
+            tuple(stage_times(_finished(round_), starts)),
+        )
         for round_, closing in ended
     ]
     last = ended[-1][0]

@@ -15,6 +15,7 @@ from tasks.core.records import DRAWING_ORDER, IMAGES, MAPS, SCORES
 from tasks.image_files import read_verified
 from tasks.label_map_files import MAPS_FILE, read_label_map
 from tasks.pictures import encode_jpeg, thumbnail
+from tasks.pseudonyms import Pseudonyms
 from tasks.rounds import Round
 from tasks.score_tables import Scores, matrix_table
 from tasks.stage import stage_task
@@ -70,8 +71,9 @@ def announce_links(round_: Round, settings: Settings, what: str, projects: dict[
     if _is_announced(round_, what, places):
         return
     lines = [f"Label Studio projects for the {what} of round {round_.number}:", ""]
+    people = Pseudonyms(round_.open_store())
     lines += [
-        f"- {person}: [{base}/projects/{number}]({base}/projects/{number}/data)"
+        f"- {people.of(person)}: [{base}/projects/{number}]({base}/projects/{number}/data)"
         for person, number in projects.items()
     ]
     create_markdown_artifact(key=artifact_key(round_, f"label-studio-{what}"), markdown="\n".join(lines))

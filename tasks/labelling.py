@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from configs.logins import ensure_logins
 from configs.settings import Settings
-from tasks.errors import ConfigError
+from tasks.errors import ConfigError, ServiceError
+from tasks.pseudonyms import Pseudonyms
 from tasks.rounds import Round
 from tasks.served_pictures import PictureFolder
 from tasks.services.label_studio import LabelStudioService
@@ -55,8 +56,9 @@ def project_title(round_: Round, work: str, person: str) -> str:
 
 def find_project(service: LabelStudioService, round_: Round, work: str, person: str) -> OpenProject | None:
     """A person's project of this round as `open_project` made it; None before that. Two small requests."""
-    project_id = service.find_project(project_title(round_, work, person))
-    user_id = service.find_person(person)
+    with _without_name(round_, person):
+        project_id = service.find_project(project_title(round_, work, person))
+        user_id = service.find_person(person)
     return None if project_id is None or user_id is None else OpenProject(project_id, user_id)
 
 
@@ -72,18 +74,29 @@ def open_project(
     login = ensure_logins(settings, [person], roles)[person]
     if login.removed:
         raise ConfigError(
-            f"{person!r} was required for {screen.work} in round {round_.number} of {round_.campaign.name}, "
-            f"but was removed from Label Studio. Run `madloop people add {person}`, or name somebody else in "
-            "the campaign file."
+            f"{Pseudonyms(round_.open_store()).of(person)} was required for {screen.work} in round "
+            f"{round_.number} of {round_.campaign.name}, but was removed from Label Studio. `madloop people "
+            "list` says who it is. Use `madloop people add`, or name somebody else in the campaign file."
         )
-    account = service.ensure_person(person, login.password.get_secret_value(), email=login.email)
-    project_id = service.ensure_project(
-        ProjectSpec(
-            title=project_title(round_, screen.work, person),
-            label_config=screen.xml,
-            description=screen.description,
-            instruction=screen.instruction,
-            local_files=picture_folder(round_, settings).path,
+    with _without_name(round_, person):
+        account = service.ensure_person(person, login.password.get_secret_value(), email=login.email)
+        project_id = service.ensure_project(
+            ProjectSpec(
+                title=project_title(round_, screen.work, person),
+                label_config=screen.xml,
+                description=screen.description,
+                instruction=screen.instruction,
+                local_files=picture_folder(round_, settings).path,
+            )
         )
-    )
     return OpenProject(project_id, account.user_id)
+
+
+@contextmanager
+def _without_name(round_: Round, person: str) -> Iterator[None]:
+    """Errors raised inside call the person by the pseudonym: Prefect keeps what they say."""
+    try:
+        yield
+    except ServiceError as error:
+        people = Pseudonyms(round_.open_store())
+        raise type(error)(people.text(str(error), [person])) from None

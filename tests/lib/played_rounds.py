@@ -22,6 +22,7 @@ from tasks.core.records import (
     MAPS,
     MASKS,
     RATINGS,
+    REJECTS,
     TEST_SETS,
     Record,
 )
@@ -103,6 +104,7 @@ def _maps(round_: Round, ids: list[str]) -> ArtifactRef:
                 rows.append(digest | maps.append(shown) | round_.labels)
         draft.add_file(MAPS_FILE, identity=False)
         draft.write_table(MAPS, rows)
+        draft.write_table(REJECTS, [])
 
     return remember(round_, "maps", round_.open_store().make(StageKey("maps", 1), fill))
 

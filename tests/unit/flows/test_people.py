@@ -9,6 +9,8 @@ from click.testing import CliRunner, Result
 from configs.logins import ensure_logins, mark_removed
 from configs.settings import Settings
 from flows.__main__ import madloop
+from tasks.artifacts import ArtifactStore
+from tasks.pseudonyms import Pseudonyms
 from tasks.rounds import finish_round, require
 from tests.lib.played_rounds import played_round
 
@@ -38,9 +40,10 @@ def test_the_list_has_names_logins_roles_and_campaigns_and_no_password(tmp_path:
     logins = ensure_logins(settings, ["ann", "eve"], ["rater", "checker"])
     mark_removed(settings, "eve")
     done = people(tmp_path, "list")
+    pseudonyms = Pseudonyms(ArtifactStore.at(settings.store))
     assert [line.split() for line in done.stdout.splitlines()] == [
-        ["ann", "ann@madloop.local", "rater,", "checker", "small"],
-        ["eve", "eve@madloop.local", "rater,", "checker", "-", "removed"],
+        ["ann", pseudonyms.of("ann"), "ann@madloop.local", "rater,", "checker", "small"],
+        ["eve", pseudonyms.of("eve"), "eve@madloop.local", "rater,", "checker", "-", "removed"],
     ]
     assert not any(login.password.get_secret_value() in done.stdout for login in logins.values())
 
