@@ -12,18 +12,23 @@ from flows.status import rounds_of
 from tasks.artifacts import ArtifactStore
 from tasks.decisions import Decision, Word, note_decision
 from tasks.errors import ConfigError
+from tasks.pseudonyms import Pseudonyms
 from tasks.rounds import Round, load_campaign_by_name, recall
 
 
 def decide_out_of_domain(name: str, rater: str, word: Word, number: int | None) -> None:
     """Record whether a rater's out-of-domain declarations of a round count; by default, of the newest round.
 
+    The rater may be given by name or by pseudonym.
+
     Raises:
         ConfigError: nobody of that name rates, the round has not begun, or its ratings are closed.
     """
     settings = load_settings()
     campaign = load_campaign_by_name(ArtifactStore.at(settings.store), name)
-    if rater not in campaign.ratings.raters:
+    pseudonyms = Pseudonyms(ArtifactStore.at(settings.store))
+    raters = {called: who for who in campaign.ratings.raters for called in (who, pseudonyms.of(who))}
+    if rater not in raters:
         known = ", ".join(campaign.ratings.raters)
         raise ConfigError(f"A rater of {name!r} was required, got {rater!r}; there are {known}.")
     begun = {round_.number: round_ for round_ in rounds_of(campaign, settings)}
@@ -32,9 +37,9 @@ def decide_out_of_domain(name: str, rater: str, word: Word, number: int | None) 
         raise ConfigError(
             f"A round of {name!r} that has begun was required; there are {sorted(begun) or 'none'}."
         )
-    note_decision(round_, _decision(round_, rater, word))
+    note_decision(round_, _decision(round_, raters[rater], word))
     click.echo(
-        f"Recorded for round {round_.number}: {word} what {rater} declared out of domain. "
+        f"Recorded for round {round_.number}: {word} what {raters[rater]} declared out of domain. "
         "Go on with `madloop run`."
     )
 

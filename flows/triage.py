@@ -7,9 +7,10 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
+from flows.open_work import progress_of
 from flows.opening import open_round, tagged
 from flows.waiting import waiting_state
-from tasks.announcements import announce_links
+from tasks.announcements import announce_links, announce_people
 from tasks.errors import Waiting
 from tasks.failures import cut_round_failures
 from tasks.masks import Sources, request_masks
@@ -39,6 +40,7 @@ def triage(campaign: str, round_number: int, closing: bool = False) -> State[Any
         rated = RatingSources(pool, maps, candidates, plan)
         ratings = collect_ratings(round_, settings, version_name(round_, round_number - 1), rated)
         if isinstance(ratings, Waiting):
+            announce_people(round_, progress_of(round_))
             return waiting_state(ratings)
         test_set = draw_round_test_set(round_, candidates, ratings)
         failures = None if closing else cut_round_failures(round_, candidates, ratings, test_set)

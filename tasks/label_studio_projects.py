@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tasks.pseudonyms import Pseudonyms
 from tasks.rounds import Round
 from tasks.warnings_log import warn
 
@@ -25,14 +26,15 @@ class RemadeProject:
 
 def note_project(round_: Round, work: str, person: str, project_id: int) -> None:
     """Note a person's project of this round; if it is not the first, say so in the log of the run."""
-    storage = round_.open_store().storage
+    store = round_.open_store()
     known = _numbers(round_, work, person)
     if project_id in known:
         return
-    storage.put_if_absent(f"{_folder(round_, work, person)}/{project_id}", b"")
+    store.storage.put_if_absent(f"{_folder(round_, work, person)}/{project_id}", b"")
     if known:
+        called = Pseudonyms(store).of(person)
         warn(
-            f"The Label Studio project {max(known)} ({work}, {person}, round {round_.number}) is gone: "
+            f"The Label Studio project {max(known)} ({work}, {called}, round {round_.number}) is gone: "
             f"somebody deleted it. Project {project_id} was made in its place. Answers that were collected "
             "stay, and are not asked for again; others that were in it are lost."
         )

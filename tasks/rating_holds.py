@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -40,7 +40,7 @@ class Declarations:
 
     def __str__(self) -> str:
         return (
-            f"{self.rater} declared {self.declared} of {self.rated} images out of domain, more than "
+            f"declared {self.declared} of {self.rated} images out of domain, more than "
             f"{TIMES_MEDIAN:g} times the panel's median of {self.panel_share:.1%}"
         )
 
@@ -61,21 +61,25 @@ def declarations(answers: Iterable[Row]) -> list[Declarations]:
     ]
 
 
-def word_needed(campaign: str, answers: Iterable[Row], decided: Collection[str]) -> WaitingForWord | None:
+def word_needed(
+    campaign: str, answers: Iterable[Row], decided: Collection[str], called: Callable[[str], str]
+) -> WaitingForWord | None:
     """What the round's ratings wait for before they close; None if there is nothing.
 
     Args:
         campaign: its name, for the command.
         answers: as for `declarations`.
         decided: raters on whom the owner has given a word.
+        called: rater -> pseudonym; Prefect keeps what this says.
     """
     held = [d for d in declarations(answers) if d.needs_a_word and d.rater not in decided]
     if not held:
         return None
+    names = [called(d.rater) for d in held]
+    found = "; ".join(f"{name} {d}" for name, d in zip(names, held, strict=True))
     commands = "; ".join(
-        f"`madloop decide {campaign} --rater {d.rater} --out-of-domain accept` (or `disregard`)" for d in held
+        f"`madloop decide {campaign} --rater {name} --out-of-domain accept` (or `disregard`)"
+        for name in names
     )
-    reason = f"{'; '.join(map(str, held))}. Look at them, then say {commands}"
-    return WaitingForWord(
-        f"a word on {', '.join(d.rater for d in held)}", done=0, needed=len(held), reason=reason
-    )
+    reason = f"{found}. Look at these images, then say {commands}"
+    return WaitingForWord(f"a word on {', '.join(names)}", done=0, needed=len(held), reason=reason)

@@ -19,6 +19,7 @@ from tasks.errors import ConfigError, ServiceError, Waiting
 from tasks.label_map_files import MAPS_FILE, read_label_map
 from tasks.labelling import Screen, label_studio, open_project, picture_folder
 from tasks.progress import progress
+from tasks.pseudonyms import Pseudonyms
 from tasks.rating_answers import RATING_WORK, answered, poll_ratings, reconcile_ratings
 from tasks.rating_holds import word_needed
 from tasks.rating_instructions import served_instructions
@@ -206,7 +207,7 @@ def collect_ratings(
         return waiting
     reconcile_ratings(round_, settings)
     used = rated_answers(planned, answered(round_), disregarded)
-    waiting = word_needed(round_.campaign.name, _about_candidates(used), decided)
+    waiting = word_needed(round_.campaign.name, _about_candidates(used), decided, Pseudonyms(store).of)
     if waiting is not None:
         return waiting
 

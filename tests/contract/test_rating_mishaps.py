@@ -16,13 +16,15 @@ from typing import Any
 import httpx
 import pytest
 
-from configs.settings import Settings, ensure_logins
+from configs.logins import ensure_logins
+from configs.settings import Settings
 from infra import processes
 from infra.local import services_up
 from tasks.answer_log import DELETED, VALID
 from tasks.core.rating_needs import RatingNeed
 from tasks.errors import ServiceError, TerminalServiceError, Waiting
 from tasks.label_studio_projects import remade_projects
+from tasks.pseudonyms import Pseudonyms
 from tasks.rating_answers import late_answers
 from tasks.ratings import collect_late_ratings
 from tasks.services.label_studio import LabelStudioService
@@ -148,7 +150,8 @@ def test_a_deleted_project_is_made_anew_without_what_was_answered(
         projects = rating.request()
 
     assert projects[name] != ann.project_id
-    assert f"project {ann.project_id} (rating, {name}, round 1) is gone" in caplog.text
+    called = Pseudonyms(rating.round.open_store()).of(name)
+    assert f"project {ann.project_id} (rating, {called}, round 1) is gone" in caplog.text
     assert [p.numbers for p in remade_projects(rating.round)] == [(ann.project_id, projects[name])]
     _rate_the_rest(rating, people)
     assert rating.rated()[need]["score"] == 5

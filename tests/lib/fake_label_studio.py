@@ -49,10 +49,10 @@ class FakeLabelStudio:
     def find_person(self, name: str) -> int | None:
         return self.people.index(name) + 1 if name in self.people else None
 
-    def ensure_person(self, name: str, password: str) -> Person:
+    def ensure_person(self, name: str, password: str, *, email: str | None = None) -> Person:
         if name not in self.people:
             self.people.append(name)
-        return Person(name, f"{name}@madloop.local", self.people.index(name) + 1)
+        return Person(name, email or f"{name}@madloop.local", self.people.index(name) + 1)
 
     def find_project(self, title: str) -> int | None:
         return next((number for number, p in self.projects.items() if p.title == title), None)

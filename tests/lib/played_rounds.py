@@ -24,6 +24,7 @@ from tasks.core.records import (
     RATED_ANSWERS,
     RATING_PLAN,
     RATINGS,
+    REJECTS,
     TEST_SETS,
     Record,
 )
@@ -116,6 +117,7 @@ def _maps(round_: Round, ids: list[str]) -> ArtifactRef:
                 rows.append(digest | maps.append(shown) | round_.labels)
         draft.add_file(MAPS_FILE, identity=False)
         draft.write_table(MAPS, rows)
+        draft.write_table(REJECTS, [])
 
     return remember(round_, "maps", round_.open_store().make(StageKey("maps", 1), fill))
 

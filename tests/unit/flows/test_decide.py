@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from flows.__main__ import madloop
 from tasks.decisions import decisions_of
+from tasks.pseudonyms import Pseudonyms
 from tests.lib.played_rounds import mined_round, played_round
 
 
@@ -28,7 +29,8 @@ def test_a_word_is_recorded_with_who_and_when(tmp_path: Path) -> None:
     (file,) = (tmp_path / "store/campaigns/small/decisions").iterdir()
     assert json.loads(file.read_text())["decided_by"] == getpass.getuser()
 
-    assert decide(tmp_path, "--rater", "ann", "--out-of-domain", "accept", "--round", "1").exit_code == 0
+    called = Pseudonyms(round_.open_store()).of("ann")
+    assert decide(tmp_path, "--rater", called, "--out-of-domain", "accept", "--round", "1").exit_code == 0
     assert decisions_of(round_) == {"ann": "accept"}
     assert len(list((tmp_path / "store/campaigns/small/decisions").iterdir())) == 2, "nothing is replaced"
 

@@ -17,6 +17,7 @@ from tasks.artifacts import ArtifactStore
 from tasks.backup import Manifest, verify_backup
 from tasks.core.records import ANSWERS, DRAWINGS, MASKS, RATINGS
 from tasks.errors import DataError, Waiting
+from tasks.pseudonyms import Pseudonyms
 from tasks.ratings import RatingSources, collect_ratings
 from tasks.rounds import Round, load_campaign_by_name, require
 from tests.lib.played_rounds import made, played_round
@@ -208,3 +209,20 @@ def test_check_only_reads(tmp_path: Path) -> None:
     assert "whole; campaigns small of" in done.stdout
     assert "4 masks among them" in done.stdout
     assert not (tmp_path / "new").exists()
+
+
+def test_pseudonyms_come_back_into_an_empty_store_and_give_way_to_those_there_are(tmp_path: Path) -> None:
+    home, fresh, other = tmp_path / "home", tmp_path / "fresh", tmp_path / "other"
+    played_round(home)
+
+    def pseudonym(place: Path) -> str:
+        return Pseudonyms(ArtifactStore.at(place / "store")).of("yan")
+
+    given = pseudonym(home)
+    file = backed_up(home)
+    assert command(fresh, "restore", str(file)).exit_code == 0
+    assert pseudonym(fresh) == given
+    before = pseudonym(other)
+    assert before != given
+    assert command(other, "restore", str(file)).exit_code == 0
+    assert pseudonym(other) == before

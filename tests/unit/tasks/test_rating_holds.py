@@ -39,19 +39,20 @@ def declared(**counts: int) -> list[dict[str, Any]]:
 def test_more_than_three_times_the_median_needs_a_word(counts: dict[str, int], held: list[str]) -> None:
     rows = declared(**counts)
     assert [d.rater for d in declarations(rows) if d.needs_a_word] == held
-    waiting = word_needed("c", rows, [])
+    waiting = word_needed("c", rows, [], str)
     assert (waiting is not None) == bool(held)
-    assert word_needed("c", rows, held) is None
+    assert word_needed("c", rows, held, str) is None
 
 
 def test_the_state_says_whom_why_and_by_which_command() -> None:
-    waiting = word_needed("streets", declared(ann=9, ben=1, cleo=1), [])
+    waiting = word_needed("streets", declared(ann=9, ben=1, cleo=1), [], {"ann": "person-k7f2"}.__getitem__)
     assert waiting is not None
-    assert waiting.what == "a word on ann"
-    assert "ann declared 9 of 20 images out of domain, more than 3 times the panel's median of 5.0%" in str(
-        waiting
+    assert waiting.what == "a word on person-k7f2"
+    assert (
+        "person-k7f2 declared 9 of 20 images out of domain, more than 3 times the panel's median of 5.0%"
+        in str(waiting)
     )
-    assert "madloop decide streets --rater ann --out-of-domain accept" in str(waiting)
+    assert "madloop decide streets --rater person-k7f2 --out-of-domain accept" in str(waiting)
 
 
 @pytest.fixture

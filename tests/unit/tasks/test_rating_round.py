@@ -13,6 +13,7 @@ from tasks.answer_log import DELETED, VALID, append_to_log
 from tasks.core.records import ANSWERS, RATED_ANSWERS, RATINGS
 from tasks.errors import Waiting
 from tasks.label_studio_projects import remade_projects
+from tasks.pseudonyms import Pseudonyms
 from tasks.rating_answers import late_answers, poll_ratings
 from tasks.ratings import collect_late_ratings
 from tests.lib.fake_label_studio import FakeLabelStudio
@@ -151,7 +152,8 @@ def test_a_deleted_project_is_made_anew_and_seen(
     with caplog.at_level(logging.WARNING):
         campaign.request()
 
-    assert "project 1 (rating, ann, round 1) is gone" in caplog.text
+    called = Pseudonyms(campaign.round.open_store()).of("ann")
+    assert f"project 1 (rating, {called}, round 1) is gone" in caplog.text
     (remade,) = remade_projects(campaign.round)
     assert (remade.work, remade.person, remade.numbers[0]) == ("rating", "ann", 1)
     assert need.key not in service.project_of("ann").tasks, "its answer is in the log"
