@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
 from configs.classes import Classes
 from models.decoding import decode_image
 from tasks.core.label_maps import LabelMap, colourise, map_digest, overlay
+from tasks.errors import TerminalServiceError
 from tasks.image_files import read_verified
 from tasks.pictures import encode_png
 
@@ -52,8 +54,16 @@ class PictureFolder:
         return name
 
     def _write(self, name: str, content: bytes) -> None:
+        """Put a picture there in whole; two runs that write the same one do not meet."""
         path = self.document_root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".part")
-        partial.write_bytes(content)
-        partial.replace(path)
+        partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_bytes(content)
+            partial.replace(path)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise TerminalServiceError(
+                f"Room was required for pictures that Label Studio shows in {self.path}, but: "
+                f"{error.strerror}. Make room or correct the folder, then run again; what was asked so far stays."
+            ) from error
