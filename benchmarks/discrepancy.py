@@ -2,9 +2,9 @@
 
 The peer's evaluator is stated again here from its description: for every pair of maps a mask of the valid
 pixels, the pairs of labels as int64, one bincount; and it builds each matrix twice. Both are measured: as
-described, and with a single build, which is the fair comparison of methods. Ours counts void as a class of its
-own and refuses values out of range; both are part of its time. How much faster ours is depends on how flat
-maps are: `scenes` are flatter than what networks give for real streets (`streets`, where that data is there).
+described, and with a single build, which is the fair comparison of methods. Ours counts void as a class of
+its own and refuses values out of range; both are part of its time. How much faster ours is depends on how
+flat maps are: `scenes` are flatter than what networks give for real streets (`streets`, where that data is).
 """
 
 from __future__ import annotations
@@ -161,8 +161,8 @@ def main(quick: bool, folder: Path) -> None:
         ratios[f"{name}_single_build"] = times["peer, single build"] / times["ours"]
     caption = (
         f"CPU milliseconds for the {N_COMPETITORS} joint histograms of one image ({N_COMPETITORS - 1} for "
-        f"streets), {SIZE} x {SIZE}, {N_CLASSES} classes; medians of {rounds} interleaved rounds over {n_images} images, one thread. "
-        "Counts equal those of a plain bincount on every pair."
+        f"streets), {SIZE} x {SIZE}, {N_CLASSES} classes; medians of {rounds} interleaved rounds over {n_images} "
+        "images, one thread. Counts equal those of a plain bincount on every pair."
     )
     table = Table(caption, ("maps", "method", "ms", "times ours"), tuple(rows))
     report("discrepancy", " ".join((__doc__ or "").split()), [table], ratios, folder)

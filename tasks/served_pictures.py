@@ -65,5 +65,5 @@ class PictureFolder:
             partial.unlink(missing_ok=True)
             raise TerminalServiceError(
                 f"Room was required for pictures that Label Studio shows in {self.path}, but: "
-                f"{error.strerror}. Make room or correct the folder, then run again; what was asked so far stays."
+                f"{error.strerror}. Make room or correct the folder, then run again; nothing asked is lost."
             ) from error
