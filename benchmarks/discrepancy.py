@@ -161,8 +161,8 @@ def main(quick: bool, folder: Path) -> None:
         ratios[f"{name}_single_build"] = times["peer, single build"] / times["ours"]
     caption = (
         f"CPU milliseconds for the {N_COMPETITORS} joint histograms of one image ({N_COMPETITORS - 1} for "
-        f"streets), {SIZE} x {SIZE}, {N_CLASSES} classes; medians of {rounds} interleaved rounds over {n_images} "
-        "images, one thread. Counts equal those of a plain bincount on every pair."
+        f"streets), {SIZE} x {SIZE}, {N_CLASSES} classes; medians of {rounds} interleaved rounds over "
+        f"{n_images} images, one thread. Counts equal those of a plain bincount on every pair."
     )
     table = Table(caption, ("maps", "method", "ms", "times ours"), tuple(rows))
     report("discrepancy", " ".join((__doc__ or "").split()), [table], ratios, folder)
