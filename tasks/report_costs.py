@@ -26,7 +26,7 @@ def cost_tables(campaign: Campaign, rows: RoundRows) -> tuple[PlainTable, PlainT
         "All that was submitted in this round and the time Label Studio measured for it; the time that "
         f"counts {_CLIPPED}.",
         ("stage", "person", "answers", "without a time", "minutes", "minutes that count", currency),
-        tuple((cost.stage, cost.person, *_cells(cost, 60)) for cost in costs),
+        tuple((cost.stage, cost.person, *_cells(cost, 60, 1)) for cost in costs),
         _NOBODY,
     )
     by_stage = PlainTable(
@@ -42,7 +42,7 @@ def cost_tables(campaign: Campaign, rows: RoundRows) -> tuple[PlainTable, PlainT
 
 def _stage_lines(campaign: Campaign, rows: RoundRows, costs: Sequence[Cost]) -> list[tuple[str, ...]]:
     total = total_cost(costs)
-    lines = [(cost.stage, *_cells(cost, 3600), _each(cost)) for cost in (*costs_by_stage(costs), total)]
+    lines = [(cost.stage, *_cells(cost, 3600, 2), _each(cost)) for cost in (*costs_by_stage(costs), total)]
     if not rows.closing:
         n_failures = n_confirmed(rows.failures, rows.ratings, campaign.failures.failure_below)
         hours = _number(per_failure(total.clipped_seconds, n_failures) / 3600, 2)
@@ -51,12 +51,12 @@ def _stage_lines(campaign: Campaign, rows: RoundRows, costs: Sequence[Cost]) -> 
     return lines
 
 
-def _cells(cost: Cost, unit_s: int) -> tuple[str, ...]:
+def _cells(cost: Cost, unit_s: int, digits: int) -> tuple[str, ...]:
     return (
         str(cost.n),
         str(cost.n_unknown),
-        _number(cost.seconds / unit_s),
-        _number(cost.clipped_seconds / unit_s),
+        _number(cost.seconds / unit_s, digits),
+        _number(cost.clipped_seconds / unit_s, digits),
         "-" if cost.money is None else _number(cost.money, 2),
     )
 

@@ -86,7 +86,7 @@ def test_the_page_has_the_sizes_the_scores_and_the_times(campaign: Campaign, tmp
         "| disc | 0.250 | 0.312 | 0.250 | 0.312 |",
         "| rival | target | disc | 4 | 1 |",
         "| ratings | ann | 1 | 0 | 1.5 | 1.5 | - |",
-        "| ratings | 1 | 0 | 0.0 | 0.0 | - | 90.0 s a rating |",
+        "| ratings | 1 | 0 | 0.03 | 0.03 | - | 90.0 s a rating |",
         "| a confirmed failure |  |  |  | 0.03 | - | 1 of them |",
         "| 0.0001 | 0.610 | yes |",
         "| maps | made before |",
