@@ -17,11 +17,13 @@ from tasks.core.records import (
     ANSWERS,
     CANDIDATES,
     CHECKS,
+    DOUBLE_MASKS,
     DRAWING_ORDER,
     DRAWINGS,
     FAILURES,
     IMAGES,
     MAPS,
+    MASK_TURNS,
     MASKS,
     RATED_ANSWERS,
     RATING_PLAN,
@@ -33,7 +35,7 @@ from tasks.core.records import (
 from tasks.label_map_files import MAPS_FILE, LabelMapWriter
 from tasks.mask_answers import MaskLog
 from tasks.mask_plan import PlannedMask, Role
-from tasks.masks import mask_row
+from tasks.masks import mask_row, turn_rows
 from tasks.pictures import encode_mask_png
 from tasks.pool import list_images
 from tasks.rating_answers import valid_answers
@@ -170,8 +172,10 @@ def _drawn(round_: Round, images: dict[str, tuple[str, int]], has_masks: bool) -
     if has_masks:
         log = MaskLog.of(rows, checks)
         role: Role = "test" if rows[0]["role"] == "test" else "failure"
-        masks = [
-            mask_row(PlannedMask(row["image_id"], role, 0, Assignment("yan", ("zoe",), "s", 1)), log)
-            for row in rows
-        ]
-        made(round_, f"masks-{role}", {MASKS: masks}, "masks", role=role)
+        planned = [PlannedMask(row["image_id"], role, 0, Assignment("yan", ("zoe",), "s", 1)) for row in rows]
+        tables: dict[Record, Iterable[Row]] = {
+            MASKS: [mask_row(mask, log) for mask in planned],
+            MASK_TURNS: [row for mask in planned for row in turn_rows(mask, log)],
+            DOUBLE_MASKS: [],
+        }
+        made(round_, f"masks-{role}", tables, "masks", role=role)
