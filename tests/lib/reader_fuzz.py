@@ -30,13 +30,15 @@ from configs.classes import Classes, MaskEncoding
 from configs.image_sources import ImageSource
 from models.decoding import decode_image, read_mask
 from tasks.core.brush_masks import BrushRegion, compose_mask
+from tasks.core.rating_needs import RatingNeed
 from tasks.core.rle import decode_brush
 from tasks.errors import TroubleshootError
 from tasks.image_files import find_image_files
 from tasks.image_metadata import read_metadata
 from tasks.label_map_files import read_label_map
-from tasks.ratings import answer_row
+from tasks.rating_answers import answer_row
 from tasks.services.label_studio_answers import Answer, parse_regions
+from tasks.services.label_studio_checks import NoCheck, ParsedCheck, parse_check
 from tests.lib.fuzz_seeds import COLOURS, HEIGHT, NAMES, WIDTH, Seeds, cut_short, damaged, damaged_json, seeds
 
 SECONDS_PER_INPUT = 10
@@ -128,8 +130,9 @@ def _read_answer(content: bytes, folder: Path) -> None:
     data = {"key": "k", "image_id": "i", "map_digest": "m"}
     if isinstance(result, list):
         answer = Answer(1, 2, "k", data, 3, 3, False, result, 1.5, _MOMENT, _MOMENT)
-        state = answer_row(answer, "rater", 3)["state"]
+        state = answer_row(answer, RatingNeed("i", "m", "rater"), 3)["state"]
         assert isinstance(state, str)
+        assert isinstance(parse_check(answer, height=HEIGHT, width=WIDTH), ParsedCheck | NoCheck)
         try:
             regions = [
                 BrushRegion(r.label, decode_brush(r.rle, height=HEIGHT, width=WIDTH), r.is_human)
