@@ -142,27 +142,31 @@ def identity_digests(name: str, settings: Settings) -> dict[str, str]:
 
 
 def newest_table(name: str, settings: Settings) -> tuple[str, str]:
-    """The version x test-set matrix of the newest round that has ended, as text, and the place of its report.
+    """Sizes of all finished rounds, the newest one's version x test-set matrix, and the place of its report.
 
     Raises:
         TroubleshootError: no round has ended.
     """
     campaign = load_campaign_by_name(ArtifactStore.at(settings.store), name)
-    for round_ in reversed(rounds_of(campaign, settings)):
-        closing = not has_ended(round_, closing=False)
-        if closing and not has_ended(round_, closing=True):
-            continue
-        scores: Any = recall(round_, "scores")
-        rows = Scores(round_.open_store().rows(scores, SCORES))
-        table = matrix_table(campaign, rows, round_.number if closing else round_.number + 1)
-        sizes = _sizes_line(round_, closing)
-        title = f"mIoU after round {round_.number}{' (closing test set)' if closing else ''}"
-        page = f"{name}-round-{round_.number}{'-closing' if closing else ''}.html"
-        return f"{title}; {sizes}\n{text_table(table)}", f"{settings.store}/reports/{page}"
-    raise TroubleshootError(f"No round of {name!r} has ended yet; see `madloop status {name}`.")
+    ended = [
+        (round_, closing)
+        for round_ in rounds_of(campaign, settings)
+        if not (closing := not has_ended(round_, closing=False)) or has_ended(round_, closing=True)
+    ]
+    if not ended:
+        raise TroubleshootError(f"No round of {name!r} has ended yet; see `madloop status {name}`.")
+    sizes = [_sizes_line(round_, closing) for round_, closing in ended]
+    round_, closing = ended[-1]
+    scores: Any = recall(round_, "scores")
+    rows = Scores(round_.open_store().rows(scores, SCORES))
+    table = matrix_table(campaign, rows, round_.number if closing else round_.number + 1)
+    page = f"{name}-round-{round_.number}{'-closing' if closing else ''}.html"
+    title = f"mIoU after round {round_.number}{' (closing test set)' if closing else ''}"
+    return "\n".join([*sizes, "", title, text_table(table)]), f"{settings.store}/reports/{page}"
 
 
 def _sizes_line(round_: Round, closing: bool) -> str:
+    """`round 1: |M| = 83, |T| = 16, |S| = 24`; a closing round has no S."""
     store = round_.open_store()
     parts = []
     for symbol, stage, record in (
@@ -173,4 +177,4 @@ def _sizes_line(round_: Round, closing: bool) -> str:
         ref = recall(round_, stage)
         if ref is not None and not (closing and stage == "failures"):
             parts.append(f"{symbol} = {len(store.rows(ref, record))}")
-    return ", ".join(parts)
+    return f"round {round_.number}{' (closing)' if closing else ''}: {', '.join(parts)}"
