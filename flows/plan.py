@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.load import load_campaign
+from configs.people_sections import Masks, Ratings
 from configs.schema import Campaign
 from configs.settings import Settings, load_settings
 from flows.running import prepare_environment
@@ -49,21 +51,77 @@ def print_plan(config: Path, *, quick: bool) -> None:
         click.echo(line)
 
 
-def people_lines(campaign: Campaign, n_candidates: int) -> list[str]:
-    """What people are asked for if M has `n_candidates` images; T and S at their largest."""
+@dataclass(frozen=True)
+class PeopleWork:
+    """What people are asked for in a round, with T and S at their largest.
+
+    Attributes:
+        ratings: hidden repeats and gold images among them.
+        test: images of T.
+        failures: images of S.
+        doubles: masks that are drawn a second time by somebody else.
+        turns: drawings of one mask at most; 0: no checks.
+    """
+
+    ratings: int
+    test: int
+    failures: int
+    doubles: int
+    turns: int
+
+    def seconds(self, ratings: Ratings, masks: Masks) -> tuple[float, float]:
+        """Seconds of work if every mask is accepted at once, and if each takes all its turns."""
+        n_masks = self.test + self.failures
+        rating_s = self.ratings * ratings.seconds_per_rating
+        doubles_s = self.doubles * masks.seconds_per_mask
+        least, most = (
+            rating_s
+            + doubles_s
+            + n_masks * (max(1, turns) * masks.seconds_per_mask + turns * masks.seconds_per_check)
+            for turns in (min(1, self.turns), self.turns)
+        )
+        return least, most
+
+
+def people_work(campaign: Campaign, n_candidates: int) -> PeopleWork:
+    """What people are asked for if M has `n_candidates` images."""
     test = min(campaign.test_set.size, floor_share(n_candidates, campaign.test_set.max_share))
     failures = min(campaign.failures.size, floor_share(n_candidates - test, campaign.failures.max_share))
-    shares = (campaign.ratings.repeat_share, campaign.ratings.gold_share)
-    extra = sum(ceil_share(n_candidates, share) for share in shares)
-    ratings = (n_candidates + extra) * len(campaign.ratings.raters)
-    masks = test + failures
-    rating_h = ratings * campaign.ratings.seconds_per_rating / 3600
-    mask_h = masks * campaign.masks.seconds_per_mask / 3600
-    return [
-        f"ratings              {ratings} ({len(campaign.ratings.raters)} raters)  {rating_h:.1f} h of people",
-        f"masks                at most {masks} (T {test}, S {failures})  {mask_h:.1f} h of people",
-        f"people in all        at most {rating_h + mask_h:.1f} h a round",
-    ]
+    ratings = campaign.ratings
+    hidden = sum(ceil_share(n_candidates, share) for share in (ratings.repeat_share, ratings.gold_share))
+    return PeopleWork(
+        ratings=len(ratings.raters) * (n_candidates + hidden),
+        test=test,
+        failures=failures,
+        doubles=ceil_share(test + failures, campaign.masks.double_share),
+        turns=campaign.masks.max_turns,
+    )
+
+
+def people_lines(campaign: Campaign, n_candidates: int) -> list[str]:
+    """What people are asked for if M has `n_candidates` images, in words."""
+    work = people_work(campaign, n_candidates)
+    ratings, masks, costs = campaign.ratings, campaign.masks, campaign.costs
+    n_masks, raters = work.test + work.failures, len(ratings.raters)
+    rating_h = work.ratings * ratings.seconds_per_rating / 3600
+    mask_h = (n_masks + work.doubles) * masks.seconds_per_mask / 3600
+    check_h = n_masks * masks.seconds_per_check / 3600
+    least_h, most_h = (seconds / 3600 for seconds in work.seconds(ratings, masks))
+    ratings_text = f"at most {work.ratings} ({raters} raters, repeats and gold included)"
+    masks_text = f"at most {n_masks} (T {work.test}, S {work.failures}), {work.doubles} of them drawn twice"
+    turns_text = f"; {most_h:.1f} h if every mask takes {work.turns} turns"
+    lines = {
+        "ratings": f"{ratings_text}  {rating_h:.1f} h of people",
+        "masks": f"{masks_text}  {mask_h:.1f} h of people",
+        "checks": f"{n_masks} if every mask is accepted at once  {check_h:.1f} h of people",
+        "people in all": f"{least_h:.1f} h a round{turns_text if work.turns > 1 else ''}",
+        "price": f"{least_h * (costs.price_per_hour or 0):.0f} {costs.currency} a round",
+    }
+    if not work.turns:
+        del lines["checks"]
+    if costs.price_per_hour is None:
+        del lines["price"]
+    return [f"{name:<21}{text}" for name, text in lines.items()]
 
 
 def seconds_per_image(campaign: Campaign, files: list[str]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,9 @@ import click
 from configs.schema import Campaign
 from configs.settings import Settings, load_settings
 from tasks.artifacts import ArtifactStore
+from tasks.core.costs import costs_by_stage, per_failure, total_cost
 from tasks.core.records import DRAWING_ORDER, FAILURES, SCORES, TEST_SETS
+from tasks.costs import costs_of, n_confirmed_in, round_costs
 from tasks.errors import TroubleshootError
 from tasks.people_progress import HEADERS, progress_cells
 from tasks.rounds import Round, has_ended, load_campaign_by_name, recall, stages_of
@@ -63,6 +66,9 @@ def print_status(name: str) -> None:
                 click.echo(f"  done     {text}{_size(round_, stage)}")
         if state == "open":
             _print_people(round_)
+        costs = cost_line(round_)
+        if costs is not None:
+            click.echo(f"  {costs}")
 
 
 def _print_people(round_: Round) -> None:
@@ -77,6 +83,28 @@ def _print_people(round_: Round) -> None:
     table = progress_cells(progress, datetime.datetime.now(datetime.UTC), str)
     for line in aligned([HEADERS, *table] if table else []):
         click.echo(f"    {line}")
+
+
+def cost_line(round_: Round) -> str | None:
+    """What people's time of the round comes to so far; None before the first answer."""
+    costs = costs_of(round_costs(round_))
+    if not costs:
+        return None
+    total = total_cost(costs)
+    stages = ", ".join(f"{c.stage} {_hours(c.clipped_seconds)}" for c in costs_by_stage(costs))
+    parts = [f"time     {_hours(total.clipped_seconds)} of people ({stages})"]
+    if total.money is not None:
+        parts.append(f"{total.money:.2f} {round_.campaign.costs.currency}")
+    n_failures = n_confirmed_in(round_)
+    if n_failures:
+        parts.append(f"{_hours(per_failure(total.clipped_seconds, n_failures))} a confirmed failure")
+    if total.n_unknown:
+        parts.append(f"{total.n_unknown} answer(s) without a time are not in this")
+    return "; ".join(parts)
+
+
+def _hours(seconds: float) -> str:
+    return "unknown" if math.isnan(seconds) else f"{seconds / 3600:.2f} h"
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:

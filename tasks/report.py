@@ -32,13 +32,13 @@ from tasks.core.records import (
     TRIALS,
     WINDOWS,
 )
+from tasks.costs import round_costs
 from tasks.labelled_sets import finished_set
 from tasks.ledger import roles_until
 from tasks.pseudonyms import Pseudonyms
+from tasks.report_costs import cost_tables
 from tasks.report_findings import (
     RoundRows,
-    cost_rows,
-    cost_table,
     cut_short_tables,
     headline,
     summary,
@@ -64,7 +64,7 @@ def round_rows(round_: Round, closing: bool) -> RoundRows:
     rejects = of("pool", REJECTS) + of("maps", REJECTS)
     for model in (spec_of_version(round_, round_.number - 1), *round_.campaign.competitors):
         rejects += of(f"predictions-{model.name}", REJECTS)
-    # An edit replaces what it edited: nobody's time is counted twice.
+    # An edit replaces what it edited.
     own = [r for r in newest_per_annotation(read_log(round_, ANSWERS)) if r["round"] == round_.number]
     drawn = [r for r in newest_per_annotation(read_log(round_, DRAWINGS)) if r["round"] == round_.number]
     return RoundRows(
@@ -84,6 +84,7 @@ def round_rows(round_: Round, closing: bool) -> RoundRows:
         answers=own,
         drawings=drawn,
         trials=of("version", TRIALS) if round_.campaign.repair and not closing else [],
+        costs=round_costs(round_),
     )
 
 
@@ -118,7 +119,12 @@ def _curves(round_: Round) -> tuple[Curve, ...]:
 def rows_without_names(round_: Round, rows: RoundRows) -> RoundRows:
     """The records with pseudonyms for people, as they may leave the store."""
     people = Pseudonyms(round_.open_store())
-    return replace(rows, answers=people.rows(rows.answers), drawings=people.rows(rows.drawings))
+    return replace(
+        rows,
+        answers=people.rows(rows.answers),
+        drawings=people.rows(rows.drawings),
+        costs=people.rows(rows.costs),
+    )
 
 
 def report_data(
@@ -147,7 +153,7 @@ def report_data(
         gallery_test=_cards(round_, "test", rows.closing),
         how_chosen=selection_tables(rows),
         cut_short=cut_short_tables(campaign, rows),
-        people_and_cost=(cost_table(cost_rows(rows)),),
+        people_and_cost=cost_tables(campaign, rows),
         legend=tuple(zip(campaign.classes.names, campaign.classes.colours, strict=True)),
         links=tuple((name, url) for name, url in links if url is not None),
         config_yaml=yaml.safe_dump(
@@ -183,7 +189,7 @@ def write_report(round_: Round, settings: Settings, scores: ArtifactRef, closing
         data = report_data(round_, settings, campaign, shown, Scores(store.rows(scores, SCORES)))
         draft.write_file(REPORT_FILE, render_report(data).encode(), identity=False)
         draft.write_file(CAMPAIGN_FILE, campaign.model_dump_json(indent=1).encode(), identity=False)
-        draft.write_table(COSTS, [row | round_.labels for row in cost_rows(rows)])
+        draft.write_table(COSTS, rows.costs)
         draft.write_table(ROLES, roles_until(round_))
 
     ref = store.make(key, fill)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -38,6 +37,7 @@ class RoundRows:
     answers: list[Row]
     drawings: list[Row]
     trials: list[Row]
+    costs: list[Row] = field(default_factory=list)
 
     @property
     def n_pool(self) -> int:
@@ -206,28 +206,3 @@ def cut_short_tables(campaign: Campaign, rows: RoundRows) -> tuple[PlainTable, .
 def _bound(campaign: Campaign) -> str:
     below = campaign.failures.failure_below
     return "" if below is None else f"mean opinion score below {below:g} and "
-
-
-def cost_rows(rows: RoundRows) -> list[Row]:
-    """Rows of `costs`: valid answers and their seconds per person."""
-    totals: dict[tuple[str, str], list[float]] = {}
-    for stage, person, answers in (("ratings", "rater", rows.answers), ("masks", "annotator", rows.drawings)):
-        for row in answers:
-            if row["state"] == "valid":
-                totals.setdefault((stage, row[person]), []).append(row["seconds"] or 0.0)
-    return [
-        {"stage": stage, "person": person, "n": len(seconds), "seconds": float(sum(seconds)), "money": None}
-        for (stage, person), seconds in sorted(totals.items())
-    ]
-
-
-def cost_table(costs: Sequence[Row]) -> PlainTable:
-    """People's work of the round."""
-    lines = tuple((c["stage"], c["person"], str(c["n"]), f"{c['seconds'] / 60:.1f}") for c in costs)
-    return PlainTable(
-        "People's time",
-        "Valid answers of this round and the time Label Studio measured for them.",
-        ("stage", "person", "answers", "minutes"),
-        lines,
-        "Nobody was asked in this round.",
-    )

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from configs.schema import Campaign
+from tasks.report_costs import cost_tables
 from tasks.report_findings import (
     RoundRows,
-    cost_rows,
-    cost_table,
     cut_short_tables,
     headline,
     summary,
@@ -142,7 +141,7 @@ def _round_parts(campaign: Campaign, result: RoundResult) -> list[str]:
     tables = [
         *selection_tables(rows),
         *(table for table in cut_short_tables(campaign, rows) if table.title not in _UNLISTED),
-        cost_table(cost_rows(rows)),
+        *cost_tables(campaign, rows),
         _trials_table(rows),
         _times_table(result.times),
     ]

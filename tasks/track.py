@@ -9,7 +9,8 @@ from typing import Any
 
 from configs.settings import Settings
 from tasks.artifacts import ArtifactRef, ArtifactStore
-from tasks.core.records import CANDIDATES, EPOCHS, SCORES, TRIALS
+from tasks.core.records import CANDIDATES, COSTS, EPOCHS, SCORES, TRIALS
+from tasks.costs import cost_metrics, n_confirmed_in
 from tasks.report_page import CAMPAIGN_FILE, REPORT_FILE
 from tasks.rounds import Round, require, stages_of
 from tasks.services.tracking import Tracking
@@ -46,9 +47,10 @@ def round_record(round_: Round, scores: ArtifactRef, report: ArtifactRef) -> Rou
         "scores": store.path(scores, f"{SCORES.name}.parquet"),
         "config": store.path(report, CAMPAIGN_FILE),
     }
+    costs = cost_metrics(store.rows(report, COSTS), n_confirmed_in(round_))
     return RoundRecord(
         config=json.loads(files["config"].read_bytes()),
-        metrics=metrics_of(store.rows(scores, SCORES)),
+        metrics=metrics_of(store.rows(scores, SCORES)) | costs,
         step=round_.number,
         timestamp_ms=committed_ms(store, scores),
         artifacts=files,

@@ -197,7 +197,8 @@ SCORES = _record(
 ROLES = _record("roles", ("image_id", "role"), Column("image_id"), Column("role"), Column("model_version"))
 COSTS = _record(
     "costs", ("stage", "person"),
-    Column("stage"), Column("person"), Column("n", "int64"), _provenance("seconds", "float64"),
+    Column("stage"), Column("person"), Column("n", "int64"), _provenance("n_unknown", "int64"),
+    _provenance("seconds", "float64"), _provenance("clipped_seconds", "float64"),
     _provenance("money", "float64"),
 )  # fmt: skip
 

@@ -115,7 +115,7 @@ def test_the_status_shows_the_owner_who_has_done_what(tmp_path: Path) -> None:
     assert "waiting  0 of 4 masks collected so far" in lines
     table = lines[lines.index("waiting  0 of 4 masks collected so far") + 1 :]
     assert table[0].split()[:4] == ["person", "work", "done", "left"]
-    assert sorted(line.split()[:4] for line in table[1:]) == [
+    assert sorted(line.split()[:4] for line in table[1:3]) == [
         ["yan", "masks", "0", "2"],
         ["zoe", "masks", "0", "2"],
     ]

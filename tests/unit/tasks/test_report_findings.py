@@ -11,8 +11,6 @@ import pytest
 from configs.schema import Campaign
 from tasks.report_findings import (
     RoundRows,
-    cost_rows,
-    cost_table,
     cut_short_tables,
     headline,
     summary,
@@ -54,9 +52,9 @@ ROUND = RoundRows(
     ],
     shortfalls=[{"competitor": "rival", "side": "target", "class_name": "disc", "wanted": 4, "got": 1}],
     ratings=[
-        {"mean_opinion_score": 2.0, "n_ratings": 3, "out_of_domain": False},
-        {"mean_opinion_score": 3.0, "n_ratings": 3, "out_of_domain": False},
-        {"mean_opinion_score": None, "n_ratings": 1, "out_of_domain": True},
+        {"image_id": "a", "mean_opinion_score": 2.0, "n_ratings": 3, "out_of_domain": False},
+        {"image_id": "b", "mean_opinion_score": 3.0, "n_ratings": 3, "out_of_domain": False},
+        {"image_id": "c", "mean_opinion_score": None, "n_ratings": 1, "out_of_domain": True},
     ],
     test_set=[{"image_id": "b"}],
     failures=[{"image_id": "a"}],
@@ -130,22 +128,6 @@ def test_answers_that_do_not_count_are_listed_by_person_and_reason(campaign: Cam
         ("z", "malformed: size", "1"),
         ("x", "skipped", "2"),
     )
-
-
-def test_costs_are_the_valid_answers_and_their_time_by_person() -> None:
-    rows = replace(
-        ROUND,
-        answers=[_answer("x"), _answer("x", seconds=None), _answer("x", "skipped"), _answer("y")],
-        drawings=[_drawing("x"), _drawing("z", "empty")],
-    )
-    costs = cost_rows(rows)
-    assert [(c["stage"], c["person"], c["n"], c["seconds"], c["money"]) for c in costs] == [
-        ("masks", "x", 1, 120.0, None),
-        ("ratings", "x", 2, 30.0, None),
-        ("ratings", "y", 1, 30.0, None),
-    ]
-    assert cost_table(costs).rows[0] == ("masks", "x", "1", "2.0")
-    assert cost_table([]).rows == ()
 
 
 def test_the_summary_says_how_the_scores_changed(campaign: Campaign) -> None:

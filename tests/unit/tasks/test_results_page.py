@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from configs.schema import Campaign
 from configs.settings import CHECKOUT
 from flows.__main__ import madloop
 from tasks.artifacts import ArtifactStore
+from tasks.core.costs import Cost
 from tasks.machine import machine_facts
 from tasks.report_findings import RoundRows
 from tasks.results_page import RoundResult, remarks, results_page
@@ -54,10 +56,11 @@ def result() -> RoundResult:
         windows=[{"class_name": "disc", "low": None, "high": None, "n_masks": 3}],
         shortfalls=[{"competitor": "rival", "side": "target", "class_name": "disc", "wanted": 4, "got": 1}],
         selection=[{"competitor": "rival", "n_images": 12, "n_undefined": 2, "n_equal": 0}],
-        ratings=[{"mean_opinion_score": 2.5, "n_ratings": 2, "out_of_domain": False}],
+        ratings=[{"image_id": "a", "mean_opinion_score": 2.5, "n_ratings": 2, "out_of_domain": False}],
         test_set=[{"image_id": "b"}],
         failures=[{"image_id": "a"}],
         answers=[{"rater": "ann", "state": "valid", "seconds": 90.0}],
+        costs=[asdict(Cost("ratings", "ann", 1, 0, 90.0, 90.0, None))],
         drawings=[],
         trials=[{"learning_rate": 1e-4, "tuning_miou": 0.61, "final_loss": 0.2, "chosen": True}],
     )
@@ -82,7 +85,9 @@ def test_the_page_has_the_sizes_the_scores_and_the_times(campaign: Campaign, tmp
         "| target-v1 | 0.625 | 0.625 | 0.625 |",
         "| disc | 0.250 | 0.312 | 0.250 | 0.312 |",
         "| rival | target | disc | 4 | 1 |",
-        "| ratings | ann | 1 | 1.5 |",
+        "| ratings | ann | 1 | 0 | 1.5 | 1.5 | - |",
+        "| ratings | 1 | 0 | 0.03 | 0.03 | - | 90.0 s a rating |",
+        "| a confirmed failure |  |  |  | 0.03 | - | 1 of them |",
         "| 0.0001 | 0.610 | yes |",
         "| maps | made before |",
         "| time in all | 2.0 minutes |",
