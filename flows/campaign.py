@@ -33,7 +33,7 @@ def run_campaign(config: Path, *, simulated: bool, rounds: int | None) -> None:
     else:
         waiting = advance(campaign.name, rounds)
         if waiting is not None:
-            _say_where_to_go(campaign, settings, waiting, config)
+            _say_where_to_go(settings, waiting, config)
             raise NotReadyError(waiting)
     print_outcome(campaign.name, settings)
 
@@ -52,19 +52,18 @@ def _store(campaign: Campaign, settings: Settings, simulated: bool) -> None:
     note_run(store, campaign.name, simulated=simulated, machine=machine_facts(CHECKOUT))
 
 
-def _say_where_to_go(campaign: Campaign, settings: Settings, waiting: Waiting, config: Path) -> None:
+def _say_where_to_go(settings: Settings, waiting: Waiting, config: Path) -> None:
     """Print who works where, and how to go on."""
     if isinstance(waiting, WaitingForWord):
         click.echo(f"Your word is needed: {waiting.reason}")
         click.echo(f"Then go on with: madloop run {config}")
         return
-    people = campaign.ratings.raters if waiting.what == "ratings" else campaign.masks.annotators
     logins = read_logins(settings)
     click.echo(
         f"People are needed: {waiting.needed - waiting.done} of {waiting.needed} {waiting.what} are missing."
     )
     click.echo(f"Label Studio: {settings.shown('label_studio')}")
-    for person, project in zip(people, waiting.projects, strict=False):
+    for person, project in waiting.projects:
         click.echo(f"  {person}: log in as {logins[person].email}, project {project}, Label All Tasks")
     click.echo(f"  The passwords are in {settings.people_file}.")
     click.echo(f"Then go on with: madloop run {config}")

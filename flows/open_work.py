@@ -5,7 +5,10 @@ from __future__ import annotations
 from tasks.answer_log import VALID, newest_per_annotation, read_log
 from tasks.core.rating_needs import needs_in
 from tasks.core.records import ANSWERS, CHECKS, DRAWINGS, RATING_PLAN, Record
-from tasks.masks import Sources, round_needs, valid_drawings
+from tasks.labelling import CHECK_WORK
+from tasks.mask_answers import MaskLog
+from tasks.mask_plan import Sources, planned_masks
+from tasks.mask_requests import place_of
 from tasks.people_progress import GivenAnswer, PersonProgress, WorkItem, given_answers, people_progress
 from tasks.rating_answers import answered
 from tasks.rounds import Round, recall, require
@@ -40,10 +43,19 @@ def _ratings(round_: Round) -> list[WorkItem]:
 
 
 def _masks(round_: Round) -> list[WorkItem]:
+    """Every drawing and check that was made, and the next step of every mask that is not final."""
     pool, maps, test_set = (require(round_, stage) for stage in ("pool", "maps", "test_set"))
-    drawn = valid_drawings(read_log(round_, DRAWINGS))
-    needs = round_needs(round_, Sources(pool, maps, recall(round_, "failures"), test_set))
-    return [WorkItem(need.annotator, MASKS, need.subject in drawn) for need in needs]
+    sources, log = Sources(pool, maps, recall(round_, "failures"), test_set), MaskLog.read(round_)
+    items: list[WorkItem] = []
+    for mask in planned_masks(round_, sources, log):
+        for turn in mask.turns(log):
+            items.append(WorkItem(mask.assignment.author, MASKS, True))
+            if turn.check is not None:
+                items.append(WorkItem(turn.check.checker, CHECKED, True))
+        place = place_of(mask, mask.step(log))
+        if place is not None:
+            items.append(WorkItem(place[1], CHECKED if place[0] == CHECK_WORK else MASKS, False))
+    return items
 
 
 def _answers(round_: Round) -> list[GivenAnswer]:

@@ -106,11 +106,12 @@ def _wait_for_answers(settings: Settings, waiting: Waiting, people: subprocess.P
     from tasks.progress import progress  # noqa: PLC0415
 
     with label_studio(settings) as service:
-        looks = [service.progress(number) for number in waiting.projects]
+        projects = [number for _, number in waiting.projects]
+        looks = [service.progress(number) for number in projects]
         total, seen = sum(look.total for look in looks), 0
         with progress(f"people at work: {waiting.what}", total, "answer") as shown:
             while True:
-                finished = sum(service.progress(number).finished for number in waiting.projects)
+                finished = sum(service.progress(number).finished for number in projects)
                 shown.advance(finished - seen)
                 seen = finished
                 if seen >= total:

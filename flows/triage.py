@@ -13,7 +13,8 @@ from flows.waiting import waiting_state
 from tasks.announcements import announce_links, announce_people
 from tasks.errors import Waiting
 from tasks.failures import cut_round_failures
-from tasks.masks import Sources, request_masks
+from tasks.mask_plan import Sources
+from tasks.masks import request_masks
 from tasks.ratings import RatingSources, collect_ratings
 from tasks.rounds import require
 from tasks.test_sets import draw_round_test_set

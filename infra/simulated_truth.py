@@ -18,10 +18,17 @@ from configs.people_sections import SimulatedPeople
 from configs.schema import Campaign
 from configs.sections import Section, Slug
 from models.decoding import read_header, read_mask
+from tasks.core.check_marks import CheckMark
 from tasks.core.confusion import confusion, joint_histogram
 from tasks.core.label_maps import VOID, decode_colour_mask
 from tasks.core.scores import image_miou
-from tasks.core.simulated_people import SimulatedRater, SimulatedScore, simulated_mask, simulated_rating
+from tasks.core.simulated_people import (
+    SimulatedRater,
+    SimulatedScore,
+    simulated_check,
+    simulated_mask,
+    simulated_rating,
+)
 from tasks.errors import ConfigError, DataError
 from tasks.image_files import find_image_files, read_bytes, stem_of
 
@@ -42,6 +49,7 @@ class PeopleConfig(Section):
     training_set: ImageSource
     raters: tuple[Slug, ...]
     annotators: tuple[Slug, ...]
+    checkers: tuple[Slug, ...] = ()
 
 
 def people_config(campaign: Campaign) -> PeopleConfig:
@@ -65,6 +73,7 @@ def people_config(campaign: Campaign) -> PeopleConfig:
         training_set=campaign.training_set,
         raters=campaign.ratings.raters,
         annotators=campaign.masks.annotators,
+        checkers=campaign.masks.all_checkers,
     )
 
 
@@ -128,25 +137,37 @@ class Knowledge:
         )
 
     def paint(
-        self, annotator: str, *, image_id: str, size: tuple[int, int], start: LabelMap | None
+        self, annotator: str, *, image_id: str, size: tuple[int, int], start: LabelMap | None, turn: int = 1
     ) -> LabelMap:
         """The mask an annotator paints, (H, W) uint8 of the size (H, W) that is shown.
 
         Raises:
             DataError: an image without truth.
         """
-        truth = self._known(image_id).truth
-        if truth is None:
-            raise DataError(
-                f"A true mask of the image {image_id} was required to paint it, but there is none."
-            )
         simulated = self.config.simulated
         return simulated_mask(
-            _resized(truth, *size),
+            self._truth(image_id, size),
             start,
             anchoring=simulated.anchoring,
             seed=simulated.seed,
             annotator=annotator,
+            image_id=image_id,
+            turn=turn,
+        )
+
+    def check(self, checker: str, *, image_id: str, mask: LabelMap) -> tuple[CheckMark, ...]:
+        """What a checker finds wrong with a mask, (H, W) uint8 of the size that is shown.
+
+        Raises:
+            DataError: an image without truth.
+        """
+        simulated = self.config.simulated
+        return simulated_check(
+            self._truth(image_id, mask.shape),
+            mask,
+            attention=simulated.attention,
+            seed=simulated.seed,
+            checker=checker,
             image_id=image_id,
         )
 
@@ -155,6 +176,12 @@ class Knowledge:
         colours = self.config.classes.colours
         void = () if VOID_COLOUR in colours else (VOID_COLOUR,)
         return decode_colour_mask(rgb, colours=colours, void_colours=void)
+
+    def _truth(self, image_id: str, size: tuple[int, ...]) -> LabelMap:
+        truth = self._known(image_id).truth
+        if truth is None:
+            raise DataError(f"A true mask of the image {image_id} was required, but there is none.")
+        return _resized(truth, size[0], size[1])
 
     @cached_property
     def _training_masks(self) -> dict[str, Path]:

@@ -35,9 +35,9 @@ from tasks.rounds import Round, index_entries
 
 FORMAT, VERSION = "madloop-backup", 1
 MANIFEST = "manifest.json"
+LOGS = (ANSWERS, DRAWINGS, CHECKS)  # all that people did
 LEFT_OUT = frozenset({"trials"})  # stages whose index entries stay outside
 _FOLDERS = ("artefacts", "blobs", "campaigns", PEOPLE, "reports")
-_LOGS = (ANSWERS.name, DRAWINGS.name, CHECKS.name)
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 _CHUNK_BYTES = 1 << 20
 _PACKED_BYTES = 1 << 16
@@ -88,8 +88,8 @@ class BackupContent:
         for entry, ref in index_entries(self._store, name).items():
             if ref.stage not in LEFT_OUT and self._add_artefact(entry, ref):
                 self._indices.append(entry)
-        for log in _LOGS:
-            self._names |= dict.fromkeys(storage.names(f"campaigns/{name}/{log}"))
+        for record in LOGS:
+            self._names |= dict.fromkeys(storage.names(f"campaigns/{name}/{record.name}"))
         reports = (n for n in storage.names("reports") if re.fullmatch(rf"reports/{name}-round-\d+.*", n))
         self._names |= dict.fromkeys(reports)
         rounds = f"campaigns/{name}/rounds/"
@@ -183,7 +183,8 @@ def verify_backup(path: Path) -> Manifest:
 def is_answer(name: str) -> bool:
     """Whether a file is of a log of what people did, or a mask: named by content, in nobody's way."""
     parts = name.split("/")
-    return parts[0] == "blobs" or (parts[0] == "campaigns" and parts[2] in _LOGS)
+    logs = {record.name for record in LOGS}
+    return parts[0] == "blobs" or (parts[0] == "campaigns" and len(parts) > 2 and parts[2] in logs)
 
 
 def conflicts(store: ArtifactStore, files: Mapping[str, Stored]) -> list[str]:

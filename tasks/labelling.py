@@ -16,10 +16,19 @@ from tasks.served_pictures import PictureFolder
 from tasks.services.label_studio import LabelStudioService
 from tasks.services.label_studio_records import ProjectSpec
 
+MASK_WORK, CHECK_WORK = "masks", "checks"  # in the titles of projects
+
 
 @dataclass(frozen=True)
 class Screen:
-    """What a kind of project shows: `work` ("rating" or "masks"), its XML, and what people are told."""
+    """What a kind of project shows.
+
+    Attributes:
+        work: "rating", "masks" or "checks".
+        xml: the screen.
+        description: one sentence for the list of projects.
+        instruction: HTML, what people are told.
+    """
 
     work: str
     xml: str
@@ -51,7 +60,7 @@ def picture_folder(round_: Round, settings: Settings) -> PictureFolder:
 
 
 def project_title(round_: Round, work: str, person: str) -> str:
-    """Title of a person's project of this round; `work` is "rating" or "masks"."""
+    """Title of a person's project of this round; `work` is "rating", "masks" or "checks"."""
     return f"{round_.campaign.name} r{round_.number} {work} {person}"
 
 

@@ -78,8 +78,8 @@ def _rows_of(round_: Round, answers: Iterable[Answer], rater: str, author_id: in
     return [answer_row(a, need, author_id) | round_.labels for a, need in pairs if need is not None]
 
 
-def poll_ratings(round_: Round, settings: Settings) -> tuple[int, ...]:
-    """Write what changed since the last look to the log; returns the ids of the raters' projects.
+def poll_ratings(round_: Round, settings: Settings) -> tuple[tuple[str, int], ...]:
+    """Write what changed since the last look to the log; returns the raters and the ids of their projects.
 
     Read is what changed since a minute before the newest answer of that rater and round in the log; the first
     time, everything.
@@ -92,7 +92,7 @@ def poll_ratings(round_: Round, settings: Settings) -> tuple[int, ...]:
             project = find_project(service, round_, RATING_WORK, rater)
             if project is None:
                 continue  # nothing was asked of this rater in this round
-            projects.append(project.project_id)
+            projects.append((rater, project.project_id))
             since = last_seen(_own(log, round_, rater))
             rows += _rows_of(round_, service.answers_since(project.project_id, since), rater, project.user_id)
     append_to_log(round_, ANSWERS, rows)

@@ -225,7 +225,7 @@ def _about_candidates(used: Iterable[Row]) -> list[Row]:
 
 def _still_missing(round_: Round, settings: Settings, needs: Sequence[RatingNeed]) -> Waiting | None:
     """How far people are, after a look at Label Studio if the log has not all; None if nothing is missing."""
-    projects: tuple[int, ...] = ()
+    projects: tuple[tuple[str, int], ...] = ()
     if _n_answered(round_, needs) < len(needs):
         projects = poll_ratings(round_, settings)
     done = _n_answered(round_, needs)

@@ -44,6 +44,7 @@ from tasks.report_findings import (
     summary,
 )
 from tasks.report_gallery import GalleryData, gallery
+from tasks.report_masks import mask_rows, mask_tables
 from tasks.report_page import CAMPAIGN_FILE, REPORT_FILE, Card, Curve, ReportData, TrialRow, render_report
 from tasks.report_selection import selection_tables
 from tasks.rounds import Round, require, stages_of
@@ -85,6 +86,7 @@ def round_rows(round_: Round, closing: bool) -> RoundRows:
         drawings=drawn,
         trials=of("version", TRIALS) if round_.campaign.repair and not closing else [],
         costs=round_costs(round_),
+        masks=mask_rows(round_, closing),
     )
 
 
@@ -153,7 +155,7 @@ def report_data(
         gallery_test=_cards(round_, "test", rows.closing),
         how_chosen=selection_tables(rows),
         cut_short=cut_short_tables(campaign, rows),
-        people_and_cost=cost_tables(campaign, rows),
+        people_and_cost=(*mask_tables(rows.masks), *cost_tables(campaign, rows)),
         legend=tuple(zip(campaign.classes.names, campaign.classes.colours, strict=True)),
         links=tuple((name, url) for name, url in links if url is not None),
         config_yaml=yaml.safe_dump(

@@ -158,16 +158,32 @@ FAILURES = _record(
 )  # fmt: skip
 DRAWINGS = _record(
     "drawings", ("image_id", "role", "annotator", "annotation_id", "submitted_at"),
-    Column("image_id"), Column("role"), Column("start"), Column("annotator"),
-    _provenance("annotation_id", "int64"),
-    Column("mask_digest"), Column("uncovered_px", "int64"), Column("conflict_px", "int64"),
+    Column("image_id"), Column("role"), Column("copy", "int64"), Column("turn", "int64"), Column("start"),
+    Column("annotator"), _provenance("annotation_id", "int64"), Column("mask_digest"),
+    Column("uncovered_px", "int64"), Column("conflict_px", "int64"),
+    _provenance("seconds", "float64"), _provenance("submitted_at"), Column("state"),
+)  # fmt: skip
+CHECKS = _record(
+    "checks", ("image_id", "role", "mask_digest", "checker", "annotation_id", "submitted_at"),
+    Column("image_id"), Column("role"), Column("mask_digest"), Column("checker"),
+    _provenance("annotation_id", "int64"), Column("accepted", "bool"), Column("marks"),
     _provenance("seconds", "float64"), _provenance("submitted_at"), Column("state"),
 )  # fmt: skip
 MASKS = _record(
     "masks", ("image_id", "role"),
-    Column("image_id"), Column("role"), Column("mask_digest"), Column("annotator"), Column("verdict"),
-    Column("turn", "int64"), Column("uncovered_px", "int64"), Column("conflict_px", "int64"),
-    _provenance("seconds", "float64"),
+    Column("image_id"), Column("role"), Column("mask_digest"), Column("annotator"), Column("checker"),
+    Column("verdict"), Column("turn", "int64"), Column("uncovered_px", "int64"),
+    Column("conflict_px", "int64"), _provenance("seconds", "float64"),
+)  # fmt: skip
+MASK_TURNS = _record(
+    "mask_turns", ("image_id", "role", "turn"),
+    Column("image_id"), Column("role"), Column("turn", "int64"), Column("mask_digest"), Column("annotator"),
+    Column("checker"), Column("accepted", "bool"), Column("marks"),
+)  # fmt: skip
+DOUBLE_MASKS = _record(
+    "double_masks", ("image_id", "role"),
+    Column("image_id"), Column("role"), Column("annotator"), Column("second_annotator"),
+    Column("miou", "float64"),
 )  # fmt: skip
 CHECKS = _record(
     "checks", ("image_id", "role", "mask_digest", "checker", "annotation_id", "submitted_at"),

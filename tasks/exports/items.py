@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from tasks.core.records import DRAWING_ORDER, FAILURES, IMAGES, MASKS, RATINGS, TEST_SETS, Record
 from tasks.image_files import read_verified
+from tasks.labelled_sets import DISPUTED
 from tasks.pseudonyms import Pseudonyms
 from tasks.rounds import Round, recall
 
@@ -41,6 +42,7 @@ class ExportItem:
         main_class: largest foreground class in that map, None if it has none.
         group: its scene.
         annotator: pseudonym of who drew the mask.
+        verdict: `accepted` by a checker, `unchecked`, or `disputed`.
         mask: bytes of the mask as drawn: PNG, one byte per pixel, value = class index, 255 = void.
     """
 
@@ -57,6 +59,7 @@ class ExportItem:
     main_class: str | None
     group: str
     annotator: str
+    verdict: str
     mask: bytes
 
     def read_image(self) -> bytes:
@@ -103,7 +106,10 @@ def labelled_rows(rounds: Sequence[Round], roles: Sequence[Role]) -> LabelledRow
                 n = len(round_.open_store().rows(chosen, record))
                 missing.append(f"round {round_.number}: masks of the {n} images of {stage} are not finished")
                 continue
-            found += list(_items_of(round_, role))
+            items = list(_items_of(round_, role))
+            found += [item for item in items if item.verdict != DISPUTED]
+            if disputed := sum(item.verdict == DISPUTED for item in items):
+                missing.append(f"round {round_.number}: {disputed} mask(s) of {stage} are in dispute")
     return LabelledRows(_named_apart(found), tuple(missing))
 
 
@@ -137,6 +143,7 @@ def _items_of(round_: Round, role: Role) -> Iterator[ExportItem]:
             main_class=order.get(image_id, {}).get("main_class"),
             group=image["group"],
             annotator=people.of(row["annotator"]),
+            verdict=row["verdict"],
             mask=store.blob(row["mask_digest"], ".png"),
         )
 

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from tasks.answer_log import append_to_log
 from tasks.artifacts import ArtifactRef, Draft, StageKey
 from tasks.core.label_maps import VOID, map_digest
+from tasks.core.mask_turns import Assignment
 from tasks.core.records import (
     ANSWERS,
     CANDIDATES,
+    CHECKS,
     DRAWING_ORDER,
     DRAWINGS,
     FAILURES,
@@ -29,6 +31,8 @@ from tasks.core.records import (
     Record,
 )
 from tasks.label_map_files import MAPS_FILE, LabelMapWriter
+from tasks.mask_answers import MaskLog
+from tasks.mask_plan import PlannedMask, Role
 from tasks.masks import mask_row
 from tasks.pictures import encode_mask_png
 from tasks.pool import list_images
@@ -73,7 +77,8 @@ def mined_round(root: Path, **changes: Any) -> Round:
     write_labelled(root / "training", "t1", 100)
     write_labelled(root / "familiar", "f1", 200)
     write_labelled(root / "familiar", "f2", 201)
-    people = {"ratings": {"raters": ["ann", "ben"]}, "masks": {"annotators": ["zoe", "yan"]}}
+    masks = {"annotators": ["zoe", "yan"], "double_share": 0}
+    people = {"ratings": {"raters": ["ann", "ben"]}, "masks": masks}
     round_ = round_of(root, **(people | changes))
     save_campaign(round_.open_store(), round_.campaign)
     pool = list_images.fn(round_)
@@ -146,12 +151,27 @@ def _drawn(round_: Round, images: dict[str, tuple[str, int]], has_masks: bool) -
         digest = store.put_blob(encode_mask_png(true_mask(seed)), ".png")
         rows.append(
             {
-                "image_id": image_id, "role": role, "start": "s", "mask_digest": digest, "annotator": "yan",
+                "image_id": image_id, "role": role, "copy": 0, "turn": 1, "start": "s",
+                "mask_digest": digest, "annotator": "yan",
                 "annotation_id": 100 + 10 * seed + number, "uncovered_px": 0, "conflict_px": 0,
                 "seconds": 60.0, "submitted_at": f"2026-01-02T10:{seed:02d}:00+00:00", "state": "valid",
             }
         )  # fmt: skip
     append_to_log(round_, DRAWINGS, [row | round_.labels for row in rows])
+    checks = [
+        {
+            "image_id": row["image_id"], "role": row["role"], "mask_digest": row["mask_digest"],
+            "checker": "zoe", "annotation_id": 1000 + row["annotation_id"], "accepted": True, "marks": "[]",
+            "seconds": 20.0, "submitted_at": row["submitted_at"], "state": "valid",
+        }
+        for row in rows
+    ]  # fmt: skip
+    append_to_log(round_, CHECKS, [row | round_.labels for row in checks])
     if has_masks:
-        masks = [mask_row(row) for row in rows]
-        made(round_, f"masks-{masks[0]['role']}", {MASKS: masks}, "masks", role=masks[0]["role"])
+        log = MaskLog.of(rows, checks)
+        role: Role = "test" if rows[0]["role"] == "test" else "failure"
+        masks = [
+            mask_row(PlannedMask(row["image_id"], role, 0, Assignment("yan", ("zoe",), "s", 1)), log)
+            for row in rows
+        ]
+        made(round_, f"masks-{role}", {MASKS: masks}, "masks", role=role)
