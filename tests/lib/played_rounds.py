@@ -17,11 +17,13 @@ from tasks.core.records import (
     ANSWERS,
     CANDIDATES,
     CHECKS,
+    DOUBLE_MASKS,
     DRAWING_ORDER,
     DRAWINGS,
     FAILURES,
     IMAGES,
     MAPS,
+    MASK_TURNS,
     MASKS,
     RATED_ANSWERS,
     RATING_PLAN,
@@ -174,4 +176,5 @@ def _drawn(round_: Round, images: dict[str, tuple[str, int]], has_masks: bool) -
             mask_row(PlannedMask(row["image_id"], role, 0, Assignment("yan", ("zoe",), "s", 1)), log)
             for row in rows
         ]
-        made(round_, f"masks-{role}", {MASKS: masks}, "masks", role=role)
+        tables: dict[Record, Iterable[Row]] = {MASKS: masks, MASK_TURNS: [], DOUBLE_MASKS: []}
+        made(round_, f"masks-{role}", tables, "masks", role=role)

@@ -10,8 +10,10 @@ from configs.settings import Settings
 from tasks.artifacts import ArtifactRef, Draft, StageKey
 from tasks.core.records import (
     CANDIDATES,
+    DOUBLE_MASKS,
     DRAWING_ORDER,
     ENGINES,
+    MASK_TURNS,
     MASKS,
     REJECTS,
     SCORES,
@@ -64,5 +66,7 @@ def _with_mask_files(round_: Round, role: str) -> None:
         for row in rows:
             draft.write_file(f"{row['image_id']}.png", store.blob(row["mask_digest"], ".png"), identity=True)
         draft.write_table(MASKS, rows)
+        for record in (MASK_TURNS, DOUBLE_MASKS):
+            draft.write_table(record, [])
 
     remember(round_, f"masks-{role}", store.make(StageKey("masks", 1, {"role": role, "files": True}), fill))

@@ -90,8 +90,9 @@ def test_the_ledger_has_all_three_kinds_of_work_of_its_own_round(tmp_path: Path)
 def test_a_reported_round_has_its_costs_in_the_store_the_report_and_mlflow(tmp_path: Path) -> None:
     round_, report = reported_round(tmp_path, costs=Costs(price_per_hour=36.0))
     store = round_.open_store()
-    # Six candidates of 5 s by each of two raters, four masks of a minute.
+    # Six candidates of 5 s by each of two raters, four masks of a minute, their checks of 20 s.
     assert costs_of(store.rows(report, COSTS)) == [
+        Cost("checks", "zoe", 4, 0, 80.0, 80.0, pytest.approx(0.8)),
         Cost("masks", "yan", 4, 0, 240.0, 240.0, 2.4),
         Cost("ratings", "ann", 6, 0, 30.0, 30.0, pytest.approx(0.3)),
         Cost("ratings", "ben", 6, 0, 30.0, 30.0, pytest.approx(0.3)),
@@ -103,9 +104,9 @@ def test_a_reported_round_has_its_costs_in_the_store_the_report_and_mlflow(tmp_p
     metrics = round_record(round_, require(round_, "scores"), report).metrics
     assert metrics["hours/masks"] == pytest.approx(240 / 3600)
     assert metrics["raw_hours/ratings"] == pytest.approx(60 / 3600)
-    assert metrics["hours/all"] == pytest.approx(300 / 3600)
+    assert metrics["hours/all"] == pytest.approx(380 / 3600)
     assert n_failures > 0
-    assert metrics["hours_per_confirmed_failure"] == pytest.approx(300 / 3600 / n_failures)
+    assert metrics["hours_per_confirmed_failure"] == pytest.approx(380 / 3600 / n_failures)
     assert metrics["money_per_confirmed_failure"] == pytest.approx(3.0 / n_failures)
 
 
@@ -113,10 +114,8 @@ def test_the_status_says_what_people_took_so_far(tmp_path: Path) -> None:
     played_round(tmp_path, has_masks=False)
     done = CliRunner().invoke(madloop, ["status", "small"], env={"MADLOOP_HOME": str(tmp_path)})
     # One of the two images of S is rated below 3.
-    assert (
-        "  time     0.08 h of people (masks 0.07 h, ratings 0.02 h); 0.08 h a confirmed failure"
-        in done.stdout
-    )
+    work = "0.11 h of people (checks 0.02 h, masks 0.07 h, ratings 0.02 h)"
+    assert f"  time     {work}; 0.11 h a confirmed failure" in done.stdout
 
 
 def rows_of(round_: Round, **changes: Any) -> Any:
@@ -139,7 +138,7 @@ def test_the_tables_name_what_is_not_known(tmp_path: Path) -> None:
 def test_a_closing_round_has_no_failures_and_no_price_of_one(tmp_path: Path) -> None:
     round_, _ = reported_round(tmp_path)
     _, stages = cost_tables(round_.campaign, rows_of(round_, closing=True, failures=[]))
-    assert [row[0] for row in stages.rows] == ["masks", "ratings", "all"]
+    assert [row[0] for row in stages.rows] == ["checks", "masks", "ratings", "all"]
     nobody = cost_tables(round_.campaign, rows_of(round_, costs=[]))
     assert [table.rows for table in nobody] == [(), ()]
 
