@@ -151,6 +151,7 @@ Who is flagged by `tasks/core/rater_screening.py:screen_raters` when it is known
   {DECLARED_WITH}.
 - {REPEATED:.0%} of the images are shown twice; gold images are as many as {GOLD:.0%} of the images.
 - Thresholds: {thresholds}.
-  These are the defaults of `ScreeningRule`; none was changed after panels had been screened. Seeds from {DEVELOPED_ON} on were looked at during development; those from {CONFIRMED_ON} on were
-  first run when all was written. No seed chose a number.
+  These are the defaults of `ScreeningRule`; none was changed after panels had been screened. Seeds from
+  {DEVELOPED_ON} on were looked at during development; those from {CONFIRMED_ON} on were first run when all
+  was written. No seed chose a number.
 - With 200 images there are 10 repeats and 6 gold images; a fault of this size is often not beyond chance."""
