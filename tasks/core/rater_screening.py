@@ -66,7 +66,7 @@ class ScreenedRater:
         repeats: repeats within one score of the first answer.
         gold: gold images within one score of the known one.
         correlation: with the mean of the others.
-        out_of_domain: images declared out of domain.
+        out_of_domain: candidates declared out of domain; gold images are left out.
         bt500: BT.500's counts; None for a panel of fewer than 8.
         flags: sentences on what stands out, with the thresholds; () if nothing does.
     """
@@ -121,7 +121,7 @@ def screen_raters(
     by_name = {
         "repeats": repeats_within_one(answers),
         "gold": gold_within_one(answers, gold),
-        "out": declared_out_of_domain(answers),
+        "out": declared_out_of_domain(a for a in answers if (a.image_id, a.map_digest) not in gold),
     }
     repeats, golden, out = (
         [counts.get(rater, NO_COUNT) for rater in matrix.raters] for counts in by_name.values()
