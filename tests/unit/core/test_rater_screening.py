@@ -113,3 +113,11 @@ def test_a_rater_without_scores_is_listed() -> None:
     assert silent.n_scores == 0
     assert np.isnan(silent.bias)
     assert silent.out_of_domain == Count(5, 5)
+
+
+def test_gold_images_are_no_candidates_that_could_be_out_of_domain() -> None:
+    answers = rated(good(3)) + rated({"good0": [None] * 4}, prefix="gold")
+    gold = {(f"gold{i}", "map"): 5.0 for i in range(4)}
+    first = screen_raters(answers, gold=gold)[0]
+    assert first.out_of_domain == Count(0, 200)
+    assert first.gold == Count(0, 4)
