@@ -46,7 +46,7 @@ class AdaptiveRule:
     size: int
     failure_below: float | None
     max_share: float
-    threshold: float
+    threshold: float = 0.02
 
     def __post_init__(self) -> None:
         """Raise ValueError if a number is out of range."""
