@@ -24,7 +24,8 @@ from benchmarks.simulated_panels import (
     gold_scores,
     good_rater,
 )
-from tasks.core.rater_screening import ScreenedRater, ScreeningRule, screen_raters
+from tasks.core.rater_flags import ScreeningRule
+from tasks.core.rater_screening import ScreenedRater, screen_raters
 
 REPEATED, GOLD = 0.05, 0.03
 SIZES = (1750, 200)
