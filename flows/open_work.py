@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from tasks.answer_log import VALID, newest_per_annotation, read_log
-from tasks.core.rating_needs import needs_in
-from tasks.core.records import ANSWERS, CHECKS, DRAWINGS, RATING_PLAN, Record
+from tasks.core.records import ANSWERS, CHECKS, DRAWINGS, Record
 from tasks.labelling import CHECK_WORK
 from tasks.mask_answers import MaskLog
 from tasks.mask_plan import Sources, planned_masks
 from tasks.mask_requests import place_of
 from tasks.people_progress import GivenAnswer, PersonProgress, WorkItem, given_answers, people_progress
 from tasks.rating_answers import answered
+from tasks.rating_batches import needs_so_far
 from tasks.rounds import Round, recall, require
 
 RATINGS, MASKS, CHECKED = "ratings", "masks", "checks"
@@ -37,7 +37,7 @@ def progress_of(round_: Round) -> list[PersonProgress]:
 
 
 def _ratings(round_: Round) -> list[WorkItem]:
-    needs = needs_in(round_.open_store().rows(require(round_, "rating_plan"), RATING_PLAN))
+    needs = needs_so_far(round_, require(round_, "candidates"), require(round_, "rating_plan"))
     given = answered(round_)
     return [WorkItem(need.rater, RATINGS, need in given) for need in needs]
 

@@ -17,6 +17,7 @@ from tasks.core.records import DRAWING_ORDER, FAILURES, SCORES, TEST_SETS
 from tasks.costs import costs_of, n_confirmed_in, round_costs
 from tasks.errors import TroubleshootError
 from tasks.people_progress import HEADERS, progress_cells
+from tasks.rating_answers import late_answers
 from tasks.rounds import Round, has_ended, load_campaign_by_name, recall, stages_of
 from tasks.score_tables import Scores, matrix_table, text_table
 
@@ -66,6 +67,11 @@ def print_status(name: str) -> None:
                 click.echo(f"  done     {text}{_size(round_, stage)}")
         if state == "open":
             _print_people(round_)
+        late = late_answers(round_)
+        if late:
+            click.echo(
+                f"  late     {len(late)} rating(s) came after the ratings were closed, and change nothing"
+            )
         costs = cost_line(round_)
         if costs is not None:
             click.echo(f"  {costs}")

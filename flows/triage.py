@@ -15,7 +15,8 @@ from tasks.errors import Waiting
 from tasks.failures import cut_round_failures
 from tasks.mask_plan import Sources
 from tasks.masks import request_masks
-from tasks.ratings import RatingSources, collect_ratings
+from tasks.raters import screen_round_raters
+from tasks.ratings import RatingSources, collect_ratings, request_ratings
 from tasks.rounds import require
 from tasks.test_sets import draw_round_test_set
 from tasks.versions import version_name
@@ -41,8 +42,11 @@ def triage(campaign: str, round_number: int, closing: bool = False) -> State[Any
         rated = RatingSources(pool, maps, candidates, plan)
         ratings = collect_ratings(round_, settings, version_name(round_, round_number - 1), rated)
         if isinstance(ratings, Waiting):
+            if round_.campaign.ratings.adaptive:  # what came in may make further ratings necessary
+                announce_links(round_, settings, "ratings", request_ratings(round_, settings, rated))
             announce_people(round_, progress_of(round_))
             return waiting_state(ratings)
+        screen_round_raters(round_, ratings)
         test_set = draw_round_test_set(round_, candidates, ratings)
         failures = None if closing else cut_round_failures(round_, candidates, ratings, test_set)
         sources = Sources(pool, maps, failures, test_set)

@@ -6,7 +6,7 @@ from typing import Any
 
 from tasks.artifacts import ArtifactRef, Draft, StageKey
 from tasks.core.records import DRAWING_ORDER, FAILURES, RATINGS, TEST_SETS
-from tasks.core.sampling import Rated, cut_failures
+from tasks.core.sampling import Rated, cut_failures, floor_share
 from tasks.rounds import Round, remember
 from tasks.stage import stage_task
 
@@ -16,7 +16,10 @@ VERSION = 1
 def failure_rows(
     round_: Round, order: list[dict[str, Any]], ratings: list[dict[str, Any]], in_test_set: set[str]
 ) -> list[dict[str, Any]]:
-    """Rows of `failures`, worst first: cut from the rated candidates outside the test set."""
+    """Rows of `failures`, worst first: cut from the candidates outside the test set that all raters rated.
+
+    The largest share is of all that remain in the domain, those that were not rated on among them.
+    """
     settings = round_.campaign.failures
     discrepancy = {row["image_id"]: row["discrepancy"] for row in order}
     rest = {
@@ -25,10 +28,14 @@ def failure_rows(
         if not row["out_of_domain"] and row["image_id"] not in in_test_set
     }
     worst = cut_failures(
-        [Rated(i, row["mean_opinion_score"], discrepancy[i]) for i, row in rest.items()],
-        size=settings.size,
+        [
+            Rated(i, row["mean_opinion_score"], discrepancy[i])
+            for i, row in rest.items()
+            if not row["stopped_early"]
+        ],
+        size=min(settings.size, floor_share(len(rest), settings.max_share)),
         failure_below=settings.failure_below,
-        max_share=settings.max_share,
+        max_share=1.0,
     )
     return [
         {

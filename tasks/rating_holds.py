@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from tasks.core.rater_flags import ScreeningRule
 from tasks.errors import WaitingForWord
 
-TIMES_MEDIAN = 3.0
-FEWEST_DECLARED = 3  # where nobody else declares any, one or two images are no pattern
+RULE = ScreeningRule()  # a rater who is flagged by the screening is one to say a word on
 
 Row = dict[str, Any]
 
@@ -35,13 +35,14 @@ class Declarations:
     def needs_a_word(self) -> bool:
         """Whether the share is above three times the panel's median."""
         return (
-            self.declared >= FEWEST_DECLARED and self.declared / self.rated > TIMES_MEDIAN * self.panel_share
+            self.declared >= RULE.out_of_domain_count
+            and self.declared / self.rated > RULE.out_of_domain * self.panel_share
         )
 
     def __str__(self) -> str:
         return (
             f"declared {self.declared} of {self.rated} images out of domain, more than "
-            f"{TIMES_MEDIAN:g} times the panel's median of {self.panel_share:.1%}"
+            f"{RULE.out_of_domain:g} times the panel's median of {self.panel_share:.1%}"
         )
 
 

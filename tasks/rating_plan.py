@@ -54,7 +54,7 @@ def _row(need: RatingNeed, expected_score: int | None) -> Row:
     }
 
 
-def write_gold(gold: Iterable[GoldImage], draft: Draft) -> dict[tuple[str, str], int]:
+def write_gold(gold: Iterable[GoldImage], draft: Draft, labels: Row) -> dict[tuple[str, str], int]:
     """Write the gold images' maps; returns image and digest of the map -> right score."""
     rows: list[Row] = []
     with LabelMapWriter(draft.folder / MAPS_FILE) as maps:
@@ -65,7 +65,7 @@ def write_gold(gold: Iterable[GoldImage], draft: Draft) -> dict[tuple[str, str],
                 "mask_of": image.mask_of,
                 "expected_score": image.expected_score,
             }
-            rows.append(row | maps.append(image.shown))
+            rows.append(row | maps.append(image.shown) | labels)
     draft.add_file(MAPS_FILE, identity=False)  # the digests of the maps are in the table
     draft.write_table(GOLD, rows)
     return {(row["image_id"], row["map_digest"]): row["expected_score"] for row in rows}
@@ -99,7 +99,7 @@ def plan_ratings(round_: Round, pool: ArtifactRef, maps: ArtifactRef) -> Artifac
             seed=campaign.seed,
             round_number=round_.number,
         )
-        planned = plan_rows(campaign, round_.number, rows, write_gold(gold, draft))
+        planned = plan_rows(campaign, round_.number, rows, write_gold(gold, draft, round_.labels))
         draft.write_table(RATING_PLAN, [row | round_.labels for row in planned])
 
     return remember(round_, "rating_plan", store.make(key, fill))

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from configs.classes import Classes
 from configs.settings import Settings
 from tasks.artifacts import ArtifactRef, Draft, StageKey
-from tasks.core.consensus import Rating, consensus
 from tasks.core.digests import digest_of
-from tasks.core.rating_needs import RatingNeed, in_order, needs_in, of_rater
+from tasks.core.rating_needs import RatingNeed, in_order, of_rater
 from tasks.core.records import GOLD, IMAGES, MAPS, RATED_ANSWERS, RATING_PLAN, RATINGS
 from tasks.decisions import decisions_of
 from tasks.errors import ConfigError, ServiceError, Waiting
@@ -20,9 +19,18 @@ from tasks.label_map_files import MAPS_FILE, read_label_map
 from tasks.labelling import Screen, label_studio, open_project, picture_folder
 from tasks.progress import progress
 from tasks.pseudonyms import Pseudonyms
-from tasks.rating_answers import RATING_WORK, answered, poll_ratings, reconcile_ratings
+from tasks.rating_answers import answered
+from tasks.rating_batches import (
+    adaptive_rule,
+    disregarded_raters,
+    is_about_candidate,
+    needs_so_far,
+    rated_in_full,
+)
 from tasks.rating_holds import word_needed
 from tasks.rating_instructions import served_instructions
+from tasks.rating_polls import RATING_WORK, poll_ratings, reconcile_ratings
+from tasks.rating_results import rate, rated_answers
 from tasks.rounds import Round, recall, remember
 from tasks.served_pictures import PictureFolder
 from tasks.services.label_studio_records import Task
@@ -43,59 +51,6 @@ class RatingSources:
     maps: ArtifactRef
     candidates: ArtifactRef
     plan: ArtifactRef
-
-
-def rate(answers: Iterable[Row], model_version: str) -> list[Row]:
-    """Consensus of every image as rows of `ratings`.
-
-    Args:
-        answers: those that count, of repeat 0, about candidates.
-        model_version: whose maps were rated.
-    """
-    ratings = [
-        Rating(r["image_id"], r["map_digest"], r["rater"], r["repeat"], r["score"], bool(r["out_of_domain"]))
-        for r in answers
-    ]
-    scores: dict[str, list[int]] = {}
-    for rating in sorted(ratings, key=lambda rating: rating.rater):
-        if rating.score is not None:
-            scores.setdefault(rating.image_id, []).append(rating.score)
-    return [
-        {
-            "image_id": c.image_id,
-            "model_version": model_version,
-            "map_digest": c.map_digest,
-            "mean_opinion_score": c.mean_opinion_score,
-            "n_ratings": c.n_ratings,
-            "out_of_domain": c.out_of_domain,
-            "scores": scores.get(c.image_id, []),
-            "stopped_early": False,
-        }
-        for c in consensus(ratings)
-    ]
-
-
-def rated_answers(
-    planned: Iterable[Row], answers: Mapping[RatingNeed, Row], disregarded: Collection[str] = ()
-) -> list[Row]:
-    """Rows of `rated_answers`: the answer that was used for every need that has one, and whether it counts.
-
-    Args:
-        planned: rows of `rating_plan`.
-        answers: the newest valid answer to each need.
-        disregarded: raters whose out-of-domain declarations do not count.
-    """
-    columns = ("score", "out_of_domain", "annotation_id", "seconds", "submitted_at")
-    rows = []
-    for row, need in zip(planned := list(planned), needs_in(planned), strict=True):
-        if need in answers:
-            given = {name: answers[need][name] for name in columns}
-            about = {name: row[name] for name in ("image_id", "map_digest", "rater", "repeat")}
-            # Repeats and gold images are about the raters, not about the candidates.
-            is_about_candidate = need.repeat == 0 and row["expected_score"] is None
-            counts = is_about_candidate and not (given["out_of_domain"] and need.rater in disregarded)
-            rows.append(about | given | {"expected_score": row["expected_score"], "counts": counts})
-    return rows
 
 
 def rating_project_screen(classes: Classes, instruction: str) -> Screen:
@@ -148,7 +103,7 @@ def request_ratings(round_: Round, settings: Settings, sources: RatingSources) -
     task that somebody deleted comes back, unless its answer is in the log.
     """
     given = answered(round_)
-    needs = needs_in(round_.open_store().rows(sources.plan, RATING_PLAN))
+    needs = needs_so_far(round_, sources.candidates, sources.plan)
     missing = [need for need in needs if need not in given]
     if not missing:
         return {}
@@ -190,48 +145,60 @@ def collect_ratings(
     The first complete collection closes the stage: later edits stay in the log and change nothing here. It
     waits for a word if a rater declared far more images out of domain than the others.
     """
-    store, decided = round_.open_store(), decisions_of(round_)
-    disregarded = sorted(rater for rater, word in decided.items() if word == "disregard")
+    store, disregarded = round_.open_store(), disregarded_raters(round_)
     key = StageKey(
         "ratings",
         VERSION,
-        {"campaign": round_.campaign.name, "disregarded": disregarded},
+        {
+            "campaign": round_.campaign.name,
+            "disregarded": disregarded,
+            "adaptive": _adaptive_settings(round_),
+        },
         {"plan": sources.plan.digest, "model_version": digest_of(model_version)},
     )
     found = store.find(key)
     if found is not None:
         return remember(round_, "ratings", found)
-    planned = store.rows(sources.plan, RATING_PLAN)
-    waiting = _still_missing(round_, settings, needs_in(planned))
+    waiting: Waiting | None = _still_missing(round_, settings, sources)
     if waiting is not None:
         return waiting
-    reconcile_ratings(round_, settings)
-    used = rated_answers(planned, answered(round_), disregarded)
-    waiting = word_needed(round_.campaign.name, _about_candidates(used), decided, Pseudonyms(store).of)
+    used = rated_answers(store.rows(sources.plan, RATING_PLAN), answered(round_), disregarded)
+    about_candidates = [row for row in used if is_about_candidate(row)]
+    called = Pseudonyms(store).of
+    waiting = word_needed(round_.campaign.name, about_candidates, decisions_of(round_), called)
     if waiting is not None:
         return waiting
 
     def fill(draft: Draft) -> None:
-        rows = rate([row for row in used if row["counts"]], model_version)
+        in_full = rated_in_full(about_candidates, round_.campaign.ratings.raters)
+        rows = rate([row for row in used if row["counts"]], model_version, in_full)
         draft.write_table(RATINGS, [row | round_.labels for row in rows])
         draft.write_table(RATED_ANSWERS, [row | round_.labels for row in used])
 
     return remember(round_, "ratings", store.make(key, fill))
 
 
-def _about_candidates(used: Iterable[Row]) -> list[Row]:
-    return [row for row in used if row["repeat"] == 0 and row["expected_score"] is None]
-
-
-def _still_missing(round_: Round, settings: Settings, needs: Sequence[RatingNeed]) -> Waiting | None:
+def _still_missing(round_: Round, settings: Settings, sources: RatingSources) -> Waiting | None:
     """How far people are, after a look at Label Studio if the log has not all; None if nothing is missing."""
+    done, needed = _count(round_, sources)
     projects: tuple[tuple[str, int], ...] = ()
-    if _n_answered(round_, needs) < len(needs):
+    if done < needed:
         projects = poll_ratings(round_, settings)
-    done = _n_answered(round_, needs)
-    return None if done == len(needs) else Waiting("ratings", done, len(needs), projects)
+        done, needed = _count(round_, sources)
+    if done == needed:
+        reconcile_ratings(round_, settings)
+        done, needed = _count(round_, sources)  # what was found only now may make further ratings necessary
+    return None if done == needed else Waiting("ratings", done, needed, projects)
 
 
-def _n_answered(round_: Round, needs: Collection[RatingNeed]) -> int:
-    given = answered(round_)
-    return sum(need in given for need in needs)
+def _count(round_: Round, sources: RatingSources) -> tuple[int, int]:
+    """Ratings that are there, and ratings that are needed by now."""
+    needs, given = needs_so_far(round_, sources.candidates, sources.plan), answered(round_)
+    return sum(need in given for need in needs), len(needs)
+
+
+def _adaptive_settings(round_: Round) -> Row | None:
+    """What decides which images are not rated on; None where every image is rated in full."""
+    if not round_.campaign.ratings.adaptive:
+        return None
+    return asdict(adaptive_rule(round_.campaign)) | round_.campaign.test_set.model_dump(mode="json")

@@ -46,13 +46,14 @@ from tasks.report_findings import (
 from tasks.report_gallery import GalleryData, gallery
 from tasks.report_masks import mask_rows, mask_tables
 from tasks.report_page import CAMPAIGN_FILE, REPORT_FILE, Card, Curve, ReportData, TrialRow, render_report
+from tasks.report_raters import rater_findings, rater_tables
 from tasks.report_selection import selection_tables
 from tasks.rounds import Round, require, stages_of
 from tasks.score_tables import Scores, class_table, matrix_table, paper_table
 from tasks.stage import stage_task
 from tasks.versions import spec_of_version
 
-VERSION = 2
+VERSION = 4
 
 
 def round_rows(round_: Round, closing: bool) -> RoundRows:
@@ -155,7 +156,11 @@ def report_data(
         gallery_test=_cards(round_, "test", rows.closing),
         how_chosen=selection_tables(rows),
         cut_short=cut_short_tables(campaign, rows),
-        people_and_cost=(*mask_tables(rows.masks), *cost_tables(campaign, rows)),
+        people_and_cost=(
+            *mask_tables(rows.masks),
+            *cost_tables(campaign, rows),
+            *rater_tables(rater_findings(round_)),
+        ),
         legend=tuple(zip(campaign.classes.names, campaign.classes.colours, strict=True)),
         links=tuple((name, url) for name, url in links if url is not None),
         config_yaml=yaml.safe_dump(
@@ -172,6 +177,7 @@ def write_report(round_: Round, settings: Settings, scores: ArtifactRef, closing
         "candidates",
         "maps",
         "ratings",
+        "raters",
         "test_set",
         "masks-test",
         *(() if closing else ("failures",)),

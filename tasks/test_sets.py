@@ -6,9 +6,9 @@ from typing import Any
 
 from tasks.artifacts import ArtifactRef, Draft, StageKey
 from tasks.core.records import DRAWING_ORDER, RATINGS, TEST_SETS
-from tasks.core.sampling import TestSetRule, draw_test_set
 from tasks.rounds import Round, remember
 from tasks.stage import stage_task
+from tasks.test_set_drawing import drawn_images
 
 VERSION = 1
 
@@ -20,17 +20,11 @@ def drawn_rows(
 
     A candidate that could not be drawn was not rated, and has no place in the order.
     """
-    settings = round_.campaign.test_set
     rated = {row["image_id"]: row for row in ratings}
-    ordered = sorted((row for row in order if row["image_id"] in rated), key=lambda row: row["position"])
-    main_classes = {row["image_id"]: row["main_class"] for row in ordered}
-    index_of = {name: index for index, name in enumerate(round_.campaign.classes.names)}
-    drawn = draw_test_set(
-        [row["image_id"] for row in ordered],
-        main_classes={i: None if name is None else index_of[name] for i, name in main_classes.items()},
-        out_of_domain={i for i, row in rated.items() if row["out_of_domain"]},
-        rule=TestSetRule(settings.size, settings.max_share, settings.max_per_class),
-    )
+    known = [row for row in order if row["image_id"] in rated]
+    main_classes = {row["image_id"]: row["main_class"] for row in known}
+    out_of_domain = {i for i, row in rated.items() if row["out_of_domain"]}
+    drawn = drawn_images(round_.campaign, known, out_of_domain)
     return [
         {
             "image_id": image_id,

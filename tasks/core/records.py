@@ -147,6 +147,20 @@ RATED_ANSWERS = _record(
     Column("counts", "bool"),
     _provenance("annotation_id", "int64"), _provenance("seconds", "float64"), _provenance("submitted_at"),
 )  # fmt: skip
+RATERS = _record(
+    "raters", ("rater",),
+    Column("rater"), Column("n_scores", "int64"), Column("bias", "float64"), Column("bias_error", "float64"),
+    Column("inconsistency", "float64"), Column("inconsistency_error", "float64"),
+    Column("self_consistency", "float64"), Column("n_repeats", "int64"),
+    Column("gold_accuracy", "float64"), Column("n_gold", "int64"), Column("rank_correlation", "float64"),
+    Column("out_of_domain_rate", "float64"), Column("bt500_outside", "int64"),
+    Column("bt500_rejected", "bool"), Column("flags"),
+)  # fmt: skip
+PANEL = _record(
+    "panel", ("n_raters",),
+    Column("n_raters", "int64"), Column("n_images", "int64"), Column("alpha", "float64"),
+    Column("rater_variance", "float64"), Column("degrees", "int64"),
+)  # fmt: skip
 TEST_SETS = _record(
     "test_sets", ("image_id",),
     Column("image_id"), Column("model_version"), Column("map_digest"), Column("main_class"),

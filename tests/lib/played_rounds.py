@@ -38,9 +38,10 @@ from tasks.mask_plan import PlannedMask, Role
 from tasks.masks import mask_row, turn_rows
 from tasks.pictures import encode_mask_png
 from tasks.pool import list_images
+from tasks.raters import screen_round_raters
 from tasks.rating_answers import valid_answers
 from tasks.rating_plan import plan_ratings
-from tasks.ratings import rate, rated_answers
+from tasks.rating_results import rate, rated_answers
 from tasks.rounds import Round, remember, require, save_campaign
 from tests.lib.written_campaigns import HEIGHT, WIDTH, png, round_of, write_file, write_labelled
 
@@ -72,9 +73,10 @@ def made(
     return remember(round_, stage, round_.open_store().make(key, fill))
 
 
-def mined_round(root: Path, **changes: Any) -> Round:
-    """Round 1 with six candidates and their maps; nobody was asked yet."""
-    for number, file in enumerate(FILES):
+def mined_round(root: Path, *, n_images: int = len(FILES), **changes: Any) -> Round:
+    """Round 1 with six candidates (or more) and their maps; nobody was asked yet."""
+    files = (*FILES, *(f"further{number}.png" for number in range(n_images - len(FILES))))
+    for number, file in enumerate(files):
         write_file(root / "pool" / file, png(number))
     write_labelled(root / "training", "t1", 100)
     write_labelled(root / "familiar", "f1", 200)
@@ -84,11 +86,14 @@ def mined_round(root: Path, **changes: Any) -> Round:
     round_ = round_of(root, **(people | changes))
     save_campaign(round_.open_store(), round_.campaign)
     pool = list_images.fn(round_)
-    ids = image_ids(round_, pool)
+    ids = image_ids(round_, pool, files)
     candidates = [
         {"image_id": i, "competitor": "rival", "side": "target", "class_name": "disc"} for i in ids.values()
     ]
-    order = [{"position": n, "image_id": i, "main_class": "disc"} for n, i in enumerate(ids.values())]
+    order = [
+        {"position": n, "image_id": i, "main_class": "disc", "discrepancy": 0.5}
+        for n, i in enumerate(ids.values())
+    ]
     made(round_, "candidates", {CANDIDATES: candidates, DRAWING_ORDER: order})
     _maps(round_, list(ids.values()))
     return round_
@@ -108,10 +113,10 @@ def played_round(root: Path, *, has_masks: bool = True) -> Round:
     return round_
 
 
-def image_ids(round_: Round, pool: ArtifactRef) -> dict[str, str]:
+def image_ids(round_: Round, pool: ArtifactRef, files: Iterable[str] = FILES) -> dict[str, str]:
     """File -> image id of the round's pool."""
     rows = [row for row in round_.open_store().rows(pool, IMAGES) if row["dataset"] == "pool"]
-    return {file: row["image_id"] for row in rows for file in FILES if row["uri"].endswith(f"pool/{file}")}
+    return {file: row["image_id"] for row in rows for file in files if row["uri"].endswith(f"pool/{file}")}
 
 
 def _maps(round_: Round, ids: list[str]) -> ArtifactRef:
@@ -143,7 +148,7 @@ def _rated(round_: Round, maps: ArtifactRef) -> None:
     planned = round_.open_store().rows(require(round_, "rating_plan"), RATING_PLAN)
     used = rated_answers(planned, valid_answers(answers))
     tables: dict[Record, Iterable[Row]] = {RATINGS: rate(used, "target"), RATED_ANSWERS: used}
-    made(round_, "ratings", tables, maps=maps.digest)
+    screen_round_raters.fn(round_, made(round_, "ratings", tables, maps=maps.digest))
 
 
 def _drawn(round_: Round, images: dict[str, tuple[str, int]], has_masks: bool) -> None:

@@ -14,7 +14,7 @@ from tests.lib.tiny_campaign import make_tiny_campaign
 def service(monkeypatch: pytest.MonkeyPatch) -> FakeLabelStudio:
     """A Label Studio in memory, in place of the real one, for the stages of rating."""
     fake = FakeLabelStudio()
-    for module in ("tasks.ratings", "tasks.rating_answers"):
+    for module in ("tasks.ratings", "tasks.rating_polls"):
         monkeypatch.setattr(f"{module}.label_studio", fake.connect)
     return fake
 

@@ -14,7 +14,8 @@ from tasks.core.records import ANSWERS, RATED_ANSWERS, RATINGS
 from tasks.errors import Waiting
 from tasks.label_studio_projects import remade_projects
 from tasks.pseudonyms import Pseudonyms
-from tasks.rating_answers import late_answers, poll_ratings
+from tasks.rating_answers import late_answers
+from tasks.rating_polls import poll_ratings
 from tasks.ratings import collect_late_ratings
 from tests.lib.fake_label_studio import FakeLabelStudio
 from tests.lib.rating_rounds import RatingRound, rating_round

@@ -10,8 +10,9 @@ import pytest
 
 from tasks.core.rating_needs import RatingNeed
 from tasks.core.records import ANSWERS
-from tasks.rating_answers import answer_row, valid_answers
-from tasks.ratings import rate, rated_answers
+from tasks.rating_answers import valid_answers
+from tasks.rating_polls import answer_row
+from tasks.rating_results import rate, rated_answers
 from tasks.services.label_studio_answers import Answer
 from tasks.services.label_studio_screens import OUT_OF_DOMAIN
 
