@@ -68,7 +68,7 @@ def report(
     """
     machine = Table("Measured on", ("what", ""), tuple(machine_facts(CHECKOUT).items()))
     line = "ratios " + " ".join(f"{key}={value:.2f}" for key, value in ratios.items())
-    parts = [f"# benchmarks.{name}", title, *map(_markdown, (*tables, machine)), f"`{line}`"]
+    parts = [f"# benchmarks.{name}", title, *map(markdown, (*tables, machine)), f"`{line}`"]
     page = "\n\n".join(parts) + "\n"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.md").write_text(page, encoding="utf-8")
@@ -76,6 +76,7 @@ def report(
     click.echo(line)
 
 
-def _markdown(table: Table) -> str:
+def markdown(table: Table) -> str:
+    """The caption and the table."""
     lines = [table.columns, ("---",) * len(table.columns), *table.rows]
     return table.caption + "\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines)

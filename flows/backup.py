@@ -13,6 +13,7 @@ from configs.settings import load_settings
 from tasks.answer_log import read_log
 from tasks.artifacts import ArtifactStore
 from tasks.backup import (
+    LOGS,
     BackupContent,
     Manifest,
     conflicts,
@@ -21,8 +22,8 @@ from tasks.backup import (
     verify_backup,
     write_backup,
 )
-from tasks.core.records import ANSWERS, DRAWINGS
 from tasks.errors import ConfigError, DataError
+from tasks.pseudonyms import FOLDER, SALT
 from tasks.rounds import Round, campaign_names, load_campaign_by_name
 
 
@@ -44,8 +45,8 @@ def back_up(campaign: str | None, every: bool, target: Path) -> None:
     for name in names:
         first = Round(load_campaign_by_name(store, name), 1, settings.store)
         content.add_campaign(first)
-        answers, drawings = (len(read_log(first, record)) for record in (ANSWERS, DRAWINGS))
-        click.echo(f"{name}: {answers} answers and {drawings} drawings collected so far")
+        answers, drawings, checks = (len(read_log(first, record)) for record in LOGS)
+        click.echo(f"{name}: {answers} answers, {drawings} drawings and {checks} checks collected so far")
     moment = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     manifest = _written(store, content, names, moment, target)
     click.echo(f"{len(manifest.files)} files are in {target} ({target.stat().st_size / 1e6:.1f} MB)")
@@ -97,7 +98,10 @@ def restore_backup(path: Path, *, answers_only: bool) -> None:
     manifest = verify_backup(path)
     _say(manifest, path)
     store = ArtifactStore.at(load_settings().store)
-    files = {name: file for name, file in manifest.files.items() if not answers_only or is_answer(name)}
+    # A store that has pseudonyms of its own keeps them.
+    own = f"{FOLDER}/" if store.storage.get(SALT) is not None else ""
+    kept = {name: file for name, file in manifest.files.items() if not (own and name.startswith(own))}
+    files = {name: file for name, file in kept.items() if not answers_only or is_answer(name)}
     taken = conflicts(store, files)
     if taken:
         way_out = "" if answers_only else " or only the answers with `--answers-only`,"

@@ -7,14 +7,16 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
+from flows.open_work import progress_of
 from flows.opening import open_round, tagged
 from flows.waiting import waiting_state
-from tasks.announcements import announce_results
+from tasks.announcements import announce_people, announce_results
 from tasks.artifacts import ArtifactRef
 from tasks.errors import Waiting
 from tasks.evaluation import evaluate
 from tasks.finetuning import choose_version, fine_tune_trial
-from tasks.masks import Sources, collect_masks
+from tasks.mask_plan import Role, Sources
+from tasks.masks import collect_masks
 from tasks.report import write_report
 from tasks.rounds import Round, finish_round, require
 from tasks.track import track_round
@@ -39,11 +41,13 @@ def rectify(campaign: str, round_number: int, closing: bool = False) -> State[An
     with tagged(campaign, round_number):
         pool, maps, test_set = (require(round_, stage) for stage in ("pool", "maps", "test_set"))
         sources = Sources(pool, maps, None if closing else require(round_, "failures"), test_set)
-        for role in ("test",) if closing else ("test", "failure"):
+        roles: tuple[Role, ...] = ("test",) if closing else ("test", "failure")
+        for role in roles:
             masks = collect_masks.with_options(task_run_name=f"collect masks: {role}")(
                 round_, settings, sources, role
             )
             if isinstance(masks, Waiting):
+                announce_people(round_, progress_of(round_))
                 return waiting_state(masks)
         if not closing and round_.campaign.repair:
             _new_version(round_)

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 
 from configs.settings import CHECKOUT, Settings
-from tasks.errors import ServiceError, TransientServiceError, Waiting
+from tasks.errors import NotReadyError, ServiceError, TransientServiceError, Waiting, WaitingForWord
 
 _SECONDS_BETWEEN_LOOKS = 2.0
 
@@ -85,9 +85,12 @@ def advance_until_finished(
 
     Raises:
         ServiceError: the people's process ended, so nobody would ever answer.
+        NotReadyError: the owner has to decide something.
     """
     before: Waiting | None = None
     while (waiting := advance(campaign, rounds)) is not None:
+        if isinstance(waiting, WaitingForWord):
+            raise NotReadyError(waiting)
         if waiting == before:
             raise ServiceError(
                 f"Every published task has an answer, but still {waiting}. Some answers do not count: see "
@@ -103,11 +106,12 @@ def _wait_for_answers(settings: Settings, waiting: Waiting, people: subprocess.P
     from tasks.progress import progress  # noqa: PLC0415
 
     with label_studio(settings) as service:
-        looks = [service.progress(number) for number in waiting.projects]
+        projects = [number for _, number in waiting.projects]
+        looks = [service.progress(number) for number in projects]
         total, seen = sum(look.total for look in looks), 0
         with progress(f"people at work: {waiting.what}", total, "answer") as shown:
             while True:
-                finished = sum(service.progress(number).finished for number in waiting.projects)
+                finished = sum(service.progress(number).finished for number in projects)
                 shown.advance(finished - seen)
                 seen = finished
                 if seen >= total:

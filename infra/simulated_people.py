@@ -35,9 +35,11 @@ from infra.guardian import ProcessStat, read_stat, still_runs
 from infra.simulated_truth import Knowledge, PeopleConfig, people_config
 from tasks.core.brush_masks import PAINTED_FROM, regions_of
 from tasks.core.label_maps import VOID
+from tasks.core.rating_needs import need_of_task
 from tasks.core.rle import decode_brush
 from tasks.errors import ConfigError, TroubleshootError
 from tasks.services.label_studio_answers import brush_result
+from tasks.services.label_studio_checks import ParsedCheck, check_result
 from tasks.services.label_studio_screens import IMAGE, OUT_OF_DOMAIN, RATING
 from tasks.services.label_studio_session import csrf_headers, log_in, open_client
 
@@ -74,7 +76,7 @@ class SimulatedPerson:
         self._stop = stop
         self._browser: httpx.Client | None = None
         campaign = re.escape(knowledge.config.campaign)
-        self._title = re.compile(rf"{campaign} r\d+ (rating|masks) {re.escape(name)}")
+        self._title = re.compile(rf"{campaign} r\d+ (rating|masks|checks) {re.escape(name)}")
 
     def work(self) -> None:
         """Answer until told to stop; a server that is away is waited for."""
@@ -133,7 +135,7 @@ class SimulatedPerson:
                 break
             with self._turns:
                 begin = time.monotonic()
-                answer = self._rating if kind == "rating" else self._mask
+                answer = {"rating": self._rating, "masks": self._mask, "checks": self._check}[kind]
                 result = answer(browser, task)
                 self._send(browser, task["id"], project_id, result, time.monotonic() - begin)
         return len(tasks)
@@ -141,8 +143,13 @@ class SimulatedPerson:
     def _rating(self, browser: httpx.Client, task: dict[str, Any]) -> list[dict[str, Any]]:
         data = task["data"]
         shown = self._knowledge.shown_map(_picture(browser, data["map"]))
+        need = need_of_task(data, self._name)
         given = self._knowledge.rate(
-            self._name, image_id=data["image_id"], map_digest=data["map_digest"], shown=shown
+            self._name,
+            image_id=data["image_id"],
+            map_digest=data["map_digest"],
+            shown=shown,
+            repeat=0 if need is None else need.repeat,
         )
         choice = OUT_OF_DOMAIN if given.out_of_domain else str(given.score)
         return [
@@ -164,12 +171,21 @@ class SimulatedPerson:
         predictions = whole.json().get("predictions") or []
         names = self._knowledge.config.classes.names
         start = _start_map(predictions[-1]["result"], names, height, width) if predictions else None
-        mask = self._knowledge.paint(self._name, image_id=data["image_id"], size=(height, width), start=start)
+        mask = self._knowledge.paint(
+            self._name, image_id=data["image_id"], size=(height, width), start=start, turn=data["turn"]
+        )
         regions = brush_result(regions_of(mask, names), width=width, height=height)
         return [
             {**region, "origin": _origin(mask, start, index)}
             for region, index in zip(regions, _classes_in(mask), strict=True)
         ]
+
+    def _check(self, browser: httpx.Client, task: dict[str, Any]) -> list[dict[str, Any]]:
+        data = task["data"]
+        mask = self._knowledge.shown_map(_picture(browser, data["map"]))
+        marks = self._knowledge.check(self._name, image_id=data["image_id"], mask=mask)
+        height, width = mask.shape
+        return check_result(ParsedCheck(not marks, marks), height=height, width=width)
 
     def _send(
         self,
@@ -229,7 +245,7 @@ def answer_until(config: PeopleConfig, stop: threading.Event, *, parent: Process
     """
     knowledge = Knowledge(config)
     turns = threading.Semaphore(AT_ONCE)
-    names = dict.fromkeys((*config.raters, *config.annotators))
+    names = dict.fromkeys((*config.raters, *config.annotators, *config.checkers))
     people = [SimulatedPerson(name, knowledge, turns, stop) for name in names]
     with ThreadPoolExecutor(max_workers=len(people), thread_name_prefix="person") as pool:
         futures = [pool.submit(person.work) for person in people]

@@ -43,16 +43,28 @@ class Waiting:
         what: the kind of answer, "ratings" or "masks".
         done: valid answers so far.
         needed: answers the stage needs before it can go on.
-        projects: ids of the Label Studio projects where the missing ones are expected.
+        projects: (person, id of the Label Studio project) of those who still have something to do.
+        answers: valid answers of any kind so far; tells two looks apart when `done` has not moved.
     """
 
     what: str
     done: int
     needed: int
-    projects: tuple[int, ...] = ()
+    projects: tuple[tuple[str, int], ...] = ()
+    answers: int = 0
 
     def __str__(self) -> str:
         return f"waiting for people: {self.done} of {self.needed} {self.what}"
+
+
+@dataclass(frozen=True)
+class WaitingForWord(Waiting):
+    """All answers are there, but the owner has to decide something; `reason` says what, and how."""
+
+    reason: str = ""
+
+    def __str__(self) -> str:
+        return f"waiting for {self.what}: {self.reason}"
 
 
 class NotReadyError(TroubleshootError):

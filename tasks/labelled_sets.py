@@ -22,6 +22,7 @@ from tasks.errors import DataError
 from tasks.image_files import read_verified, stem_of
 from tasks.rounds import Round, recall
 
+DISPUTED = "disputed"  # verdict of a mask that author and checker do not agree on: it is used for nothing
 FINISHED = MaskEncoding(kind="index", void=255)
 
 
@@ -104,7 +105,7 @@ def given_set(round_: Round, pool: ArtifactRef, dataset: str, name: str) -> Labe
 
 
 def finished_set(round_: Round, pool: ArtifactRef, masks: ArtifactRef, name: str) -> LabelledSet:
-    """An S or T of this campaign with the masks people drew.
+    """An S or T of this campaign with the masks people drew; without those that are in dispute.
 
     Its images are read from where the newest snapshot of the campaign has them: the data may have been moved
     since the round of `pool`.
@@ -122,6 +123,7 @@ def finished_set(round_: Round, pool: ArtifactRef, masks: ArtifactRef, name: str
             FINISHED,
         )
         for row in store.rows(masks, MASKS)
+        if row["verdict"] != DISPUTED
     ]
     return LabelledSet(name, tuple(sorted(drawn, key=lambda image: image.image_id)))
 

@@ -6,16 +6,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from configs.settings import Settings, ensure_logins
+from configs.logins import ensure_logins
+from configs.settings import Settings
+from tasks.errors import ConfigError, ServiceError
+from tasks.label_studio_projects import note_project
+from tasks.pseudonyms import Pseudonyms
 from tasks.rounds import Round
 from tasks.served_pictures import PictureFolder
 from tasks.services.label_studio import LabelStudioService
 from tasks.services.label_studio_records import ProjectSpec
 
+MASK_WORK, CHECK_WORK = "masks", "checks"  # in the titles of projects
+
 
 @dataclass(frozen=True)
 class Screen:
-    """What a kind of project shows: `work` ("rating" or "masks"), its XML, and what people are told."""
+    """What a kind of project shows.
+
+    Attributes:
+        work: "rating", "masks" or "checks".
+        xml: the screen.
+        description: one sentence for the list of projects.
+        instruction: HTML, what people are told.
+    """
 
     work: str
     xml: str
@@ -47,30 +60,54 @@ def picture_folder(round_: Round, settings: Settings) -> PictureFolder:
 
 
 def project_title(round_: Round, work: str, person: str) -> str:
-    """Title of a person's project of this round; `work` is "rating" or "masks"."""
+    """Title of a person's project of this round; `work` is "rating", "masks" or "checks"."""
     return f"{round_.campaign.name} r{round_.number} {work} {person}"
 
 
 def find_project(service: LabelStudioService, round_: Round, work: str, person: str) -> OpenProject | None:
     """A person's project of this round as `open_project` made it; None before that. Two small requests."""
-    project_id = service.find_project(project_title(round_, work, person))
-    user_id = service.find_person(person)
+    with _without_name(round_, person):
+        project_id = service.find_project(project_title(round_, work, person))
+        user_id = service.find_person(person)
     return None if project_id is None or user_id is None else OpenProject(project_id, user_id)
 
 
 def open_project(
     service: LabelStudioService, round_: Round, settings: Settings, person: str, screen: Screen
 ) -> OpenProject:
-    """A person's project of this round; the login and the project are made if they do not exist."""
-    login = ensure_logins(settings, [person])[person]
-    account = service.ensure_person(person, login.password.get_secret_value())
-    project_id = service.ensure_project(
-        ProjectSpec(
-            title=project_title(round_, screen.work, person),
-            label_config=screen.xml,
-            description=screen.description,
-            instruction=screen.instruction,
-            local_files=picture_folder(round_, settings).path,
+    """A person's project of this round; the login and the project are made if they do not exist.
+
+    Raises:
+        ConfigError: the person was removed.
+    """
+    roles = round_.campaign.people.get(person, ())
+    login = ensure_logins(settings, [person], roles)[person]
+    if login.removed:
+        raise ConfigError(
+            f"{Pseudonyms(round_.open_store()).of(person)} was required for {screen.work} in round "
+            f"{round_.number} of {round_.campaign.name}, but was removed from Label Studio. `madloop people "
+            "list` says who it is. Use `madloop people add`, or name somebody else in the campaign file."
         )
-    )
+    with _without_name(round_, person):
+        account = service.ensure_person(person, login.password.get_secret_value(), email=login.email)
+        project_id = service.ensure_project(
+            ProjectSpec(
+                title=project_title(round_, screen.work, person),
+                label_config=screen.xml,
+                description=screen.description,
+                instruction=screen.instruction,
+                local_files=picture_folder(round_, settings).path,
+            )
+        )
+    note_project(round_, screen.work, person, project_id)
     return OpenProject(project_id, account.user_id)
+
+
+@contextmanager
+def _without_name(round_: Round, person: str) -> Iterator[None]:
+    """Errors raised inside call the person by the pseudonym: Prefect keeps what they say."""
+    try:
+        yield
+    except ServiceError as error:
+        people = Pseudonyms(round_.open_store())
+        raise type(error)(people.text(str(error), [person])) from None

@@ -31,6 +31,18 @@ def encode_mask_png(label_map: NDArray[np.uint8]) -> bytes:
     return _bytes_of(label_map, ".png", [cv2.IMWRITE_PNG_COMPRESSION, 6])
 
 
+def decode_mask_png(content: bytes) -> NDArray[np.uint8]:
+    """The class indices that `encode_mask_png` wrote, (H, W) uint8, 255 = void.
+
+    Raises:
+        ValueError: not a PNG file of one 8-bit channel.
+    """
+    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None or pixels.dtype != np.uint8 or pixels.ndim != 2:
+        raise ValueError(f"a PNG file of one 8-bit channel was required, got {content[:8]!r}...")
+    return np.asarray(pixels, dtype=np.uint8)
+
+
 def encode_jpeg(rgb: NDArray[np.uint8], quality: int = 85) -> bytes:
     """Bytes of a JPEG file.
 

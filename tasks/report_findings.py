@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from configs.model_specs import LabelMaps
 from configs.schema import Campaign
 from tasks.core.sampling import floor_share
+from tasks.report_masks import MaskRows
 from tasks.report_page import Fact, PlainTable
 from tasks.score_tables import Scores, version_names
 
@@ -38,6 +39,7 @@ class RoundRows:
     answers: list[Row]
     drawings: list[Row]
     trials: list[Row]
+    masks: MaskRows = field(default_factory=MaskRows)
 
     @property
     def n_pool(self) -> int:
@@ -122,12 +124,6 @@ def _warnings(rows: RoundRows) -> tuple[str, ...]:
         warnings.append(
             f"Warning: fewer than 8 training masks contain {names}; objects of any size were searched for "
             "there, without an area window."
-        )
-    same = ", ".join(s["competitor"] for s in rows.selection if s["n_equal"] == s["n_images"])
-    if same:
-        warnings.append(
-            f"Warning: on every image the map of {same} is the target's own; such a competitor finds no "
-            "failure, and what it put into M was chosen by nothing. Replace it."
         )
     found = {row["class_name"] for row in rows.candidates}
     unseen = ", ".join(row["class_name"] for row in rows.windows if row["class_name"] not in found)

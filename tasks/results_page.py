@@ -16,6 +16,7 @@ from tasks.report_findings import (
     headline,
     summary,
 )
+from tasks.report_masks import mask_tables
 from tasks.report_page import PlainTable, ScoreTable
 from tasks.report_selection import selection_tables
 from tasks.run_log import RunNote
@@ -142,6 +143,7 @@ def _round_parts(campaign: Campaign, result: RoundResult) -> list[str]:
     tables = [
         *selection_tables(rows),
         *(table for table in cut_short_tables(campaign, rows) if table.title not in _UNLISTED),
+        *mask_tables(rows.masks),
         cost_table(cost_rows(rows)),
         _trials_table(rows),
         _times_table(result.times),

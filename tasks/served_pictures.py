@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import secrets
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from configs.classes import Classes
 from models.decoding import decode_image
+from tasks.core.check_marks import CheckMark
+from tasks.core.digests import digest_of
 from tasks.core.label_maps import LabelMap, colourise, map_digest, overlay
+from tasks.errors import TerminalServiceError
 from tasks.image_files import read_verified
+from tasks.mark_pictures import draw_marks
 from tasks.pictures import encode_png
 
 
@@ -36,6 +42,15 @@ class PictureFolder:
             self._write(name, encode_png(decode_image(read_verified(uri, image_id), where=uri)))
         return name
 
+    def put_marked_image(self, uri: str, image_id: str, marks: Sequence[CheckMark]) -> str:
+        """Relative name of the image with a checker's marks drawn in."""
+        digest = digest_of([asdict(mark) for mark in marks])
+        name = f"{self.campaign}/marked/{image_id[:32]}-{digest[:32]}.png"
+        if not (self.document_root / name).exists():
+            image = decode_image(read_verified(uri, image_id), where=uri)
+            self._write(name, encode_png(draw_marks(image, marks)))
+        return name
+
     def put_map(self, label_map: LabelMap, classes: Classes) -> str:
         """Relative name of the map in the class colours; void is white."""
         name = f"{self.campaign}/maps/{map_digest(label_map)}.png"
@@ -52,8 +67,16 @@ class PictureFolder:
         return name
 
     def _write(self, name: str, content: bytes) -> None:
+        """Put a picture there in whole; two runs that write the same one do not meet."""
         path = self.document_root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".part")
-        partial.write_bytes(content)
-        partial.replace(path)
+        partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_bytes(content)
+            partial.replace(path)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise TerminalServiceError(
+                f"Room was required for pictures that Label Studio shows in {self.path}, but: "
+                f"{error.strerror}. Make room or correct the folder, then run again; nothing asked is lost."
+            ) from error

@@ -17,7 +17,7 @@ from pycocotools import mask as coco_mask
 from configs.classes import Classes
 from tasks.exports.folders import copy_images
 from tasks.exports.items import LIST_NAMES, ExportItem
-from tasks.exports.mask_pixels import pixels_of
+from tasks.pictures import decode_mask_png
 
 
 def write_coco(items: Sequence[ExportItem], classes: Classes, campaign: str, folder: Path) -> list[str]:
@@ -63,7 +63,7 @@ def _image(number: int, item: ExportItem) -> dict[str, Any]:
 
 
 def _annotations(number: int, item: ExportItem) -> Iterator[dict[str, Any]]:
-    pixels = pixels_of(item.mask)
+    pixels = decode_mask_png(item.mask)
     for index in np.unique(pixels[pixels != 255]).tolist():
         runs = coco_mask.encode(np.asfortranarray(pixels == index, dtype=np.uint8))
         yield {

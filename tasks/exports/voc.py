@@ -18,7 +18,7 @@ from configs.classes import Classes
 from tasks.core.label_maps import VOID
 from tasks.exports.folders import copy_images
 from tasks.exports.items import LIST_NAMES, ExportItem
-from tasks.exports.mask_pixels import pixels_of
+from tasks.pictures import decode_mask_png
 
 VOID_COLOUR = (224, 224, 192)  # VOC's own for borders and what nobody could decide
 
@@ -35,7 +35,7 @@ def write_voc(items: Sequence[ExportItem], classes: Classes, folder: Path) -> li
     lists.mkdir(parents=True)
     palette = _palette(classes)
     for item in copied:
-        picture = Image.fromarray(pixels_of(item.mask))
+        picture = Image.fromarray(decode_mask_png(item.mask))
         picture.putpalette(palette)
         picture.save(masks / item.mask_file)
     for role, name in LIST_NAMES.items():

@@ -66,7 +66,7 @@ def check_screen(classes: Sequence[NamedColour]) -> str:
         ValueError: a colour of another form.
     """
     view = ET.parse(_SCREENS / "check.xml").getroot()  # noqa: S314 - our own file
-    marks = view.find("KeyPointLabels")
+    marks = view.find(".//KeyPointLabels")
     assert marks is not None  # noqa: S101 - part of our own file
     for key, (error_type, rgb) in enumerate(ERROR_TYPES.items(), start=1):
         colour = "#" + "".join(f"{part:02x}" for part in rgb)
@@ -78,7 +78,7 @@ def check_screen(classes: Sequence[NamedColour]) -> str:
 def dense_screen(classes: Sequence[NamedColour]) -> str:
     """The screen of dense labelling: one brush per class, without smoothing, without rotation.
 
-    Task data needs `image`.
+    Task data needs `image` and `note`, a line of text above it (may be empty).
 
     Args:
         classes: name and colour "#rrggbb" of each class, in order.

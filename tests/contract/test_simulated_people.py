@@ -22,18 +22,20 @@ from PIL import Image
 
 from configs.classes import Classes
 from configs.load import load_campaign
-from configs.settings import CHECKOUT, Settings, ensure_logins
+from configs.logins import ensure_logins
+from configs.settings import CHECKOUT, Settings
 from infra.simulated_truth import PeopleConfig, people_config
 from tasks.core.brush_masks import BrushRegion, compose_mask, regions_of
 from tasks.core.confusion import confusion, joint_histogram
 from tasks.core.label_maps import VOID, colourise, map_digest
 from tasks.core.rle import decode_brush
 from tasks.core.scores import image_miou
-from tasks.core.simulated_people import SimulatedRater, simulated_rating
+from tasks.core.simulated_people import SimulatedRater, simulated_check, simulated_rating
 from tasks.services.label_studio import LabelStudioService
 from tasks.services.label_studio_answers import Answer, brush_result, parse_rating, parse_regions
+from tasks.services.label_studio_checks import ParsedCheck, parse_check
 from tasks.services.label_studio_records import ProjectSpec, Task
-from tasks.services.label_studio_screens import dense_screen, local_file_url, rating_screen
+from tasks.services.label_studio_screens import check_screen, dense_screen, local_file_url, rating_screen
 
 pytestmark = pytest.mark.services
 
@@ -96,10 +98,10 @@ def config_file(campaign: str, tmp_path: Path, scenes: list[Scene]) -> Path:
         "target": {**model, "name": "target"},
         "competitors": [{**model, "name": "rival"}],
         "ratings": {"raters": [f"{campaign}-r1", f"{campaign}-r2", f"{campaign}-r3"]},
-        "masks": {"annotators": [f"{campaign}-a1"]},
+        "masks": {"annotators": [f"{campaign}-a1"], "checkers": [f"{campaign}-c1"]},
         "simulated_people": {
             "truth": "truth", "out_of_domain": "ood.txt", "seed": SEED,
-            "rater_bias": [0.0, 0.5, -0.5], "anchoring": 0.0,
+            "rater_bias": [0.0, 0.5, -0.5], "anchoring": 0.0, "attention": 1.0,
         },
     }  # fmt: skip
     path = tmp_path / "campaign.yaml"
@@ -154,6 +156,8 @@ def _task(campaign: str, scene: Scene, *, with_start: bool = False) -> Task:
         "overlay": local_file_url(f"{campaign}/{scene.stem}-map.png"),
         "image_id": scene.image_id,
         "map_digest": map_digest(scene.shown),
+        "turn": 1,
+        "note": "",
     }
     regions = regions_of(scene.shown, CLASSES.names)
     start = brush_result(regions, width=WIDTH, height=HEIGHT) if with_start else None
@@ -206,7 +210,7 @@ def test_people_rate_and_paint_what_is_published_once_and_as_expected(
     tmp_path: Path,
 ) -> None:
     folder = _pictures(services, config.campaign, tmp_path, scenes)
-    logins = ensure_logins(services, (*config.raters, *config.annotators))
+    logins = ensure_logins(services, (*config.raters, *config.annotators, *config.checkers))
     people = {n: service.ensure_person(n, x.password.get_secret_value()) for n, x in logins.items()}
     with _people(config_file, services) as process:
         assert process.stdout is not None
@@ -224,11 +228,14 @@ def test_people_rate_and_paint_what_is_published_once_and_as_expected(
         service.publish_tasks(
             masks, [_task(config.campaign, scene, with_start=started[scene.key]) for scene in scenes]
         )
+        title = f"{config.campaign} r1 checks {config.checkers[0]}"
+        checks = service.ensure_project(ProjectSpec(title, check_screen(NAMED), "", "", folder))
+        service.publish_tasks(checks, [_task(config.campaign, scene) for scene in scenes])
 
         _until(
             lambda: (
                 process.poll() is not None
-                or all(service.progress(p).finished == 5 for p in (*projects.values(), masks))
+                or all(service.progress(p).finished == 5 for p in (*projects.values(), masks, checks))
             )
         )
         time.sleep(2.5)  # two more looks round, in which nothing may be answered again
@@ -251,6 +258,25 @@ def test_people_rate_and_paint_what_is_published_once_and_as_expected(
         scene = by_key[answer.key]
         mask = _mask(answer, scene.shown if started[scene.key] else None)
         np.testing.assert_array_equal(scene.truth, mask)
+    checked = {
+        answer.key: parse_check(answer, height=HEIGHT, width=WIDTH)
+        for answer in service.answers_since(checks, None)
+    }
+    for scene in scenes:
+        expected = simulated_check(
+            scene.truth,
+            scene.shown,
+            attention=1.0,
+            seed=SEED,
+            checker=config.checkers[0],
+            image_id=scene.image_id,
+        )
+        given = checked[scene.key]
+        assert isinstance(given, ParsedCheck)
+        assert given.accepted == (not expected)
+        np.testing.assert_allclose(
+            [(m.x_px, m.y_px) for m in given.marks], [(m.x_px, m.y_px) for m in expected], atol=1e-6
+        )
 
 
 def test_a_second_process_for_the_same_campaign_is_refused(services: Settings, config_file: Path) -> None:

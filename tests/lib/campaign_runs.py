@@ -20,7 +20,7 @@ from configs.settings import CHECKOUT, Settings
 from flows.status import identity_digests
 from tasks.answer_log import VALID, read_log
 from tasks.artifacts import ArtifactStore
-from tasks.core.records import ANSWERS, DRAWINGS
+from tasks.core.records import ANSWERS, CHECKS, DRAWINGS
 from tasks.rounds import Round, load_campaign_by_name
 from tests.lib.forked_runs import ForkedRuns, RunningCommand
 
@@ -126,12 +126,15 @@ def twice_asked_or_answered(run: CampaignRun) -> list[str]:
     """Whatever exists twice that must exist once: tasks of one key, answers of one person to one question."""
     campaign = load_campaign_by_name(ArtifactStore.at(run.settings.store), run.name)
     first = Round(campaign, 1, run.settings.store)
-    answers, drawings = (
-        [row for row in read_log(first, record) if row["state"] == VALID] for record in (ANSWERS, DRAWINGS)
+    answers, drawings, checks = (
+        [row for row in read_log(first, record) if row["state"] == VALID]
+        for record in (ANSWERS, DRAWINGS, CHECKS)
     )
-    questions = Counter(
-        ("rating", r["image_id"], r["map_digest"], r["rater"], r["repeat"]) for r in answers
-    ) + Counter(("mask", r["image_id"], r["role"]) for r in drawings)
+    questions = Counter(("rating", r["image_id"], r["map_digest"], r["rater"], r["repeat"]) for r in answers)
+    questions += Counter(
+        ("mask", r["image_id"], r["role"], r["copy"], r["turn"], r["start"], r["annotator"]) for r in drawings
+    )
+    questions += Counter(("check", r["image_id"], r["role"], r["mask_digest"], r["checker"]) for r in checks)
     doubled = [f"{question} was answered {n} times" for question, n in questions.items() if n > 1]
     keys: Counter[str] = Counter()
     for task in tasks_in_label_studio(run):

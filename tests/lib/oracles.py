@@ -269,3 +269,25 @@ def editor_stream(values: Sequence[int]) -> list[int]:
         text += f"{kind}{size:02b}{count - 1:0{(3, 4, 8, 16)[size]}b}" + "".join(f"{v:08b}" for v in those)
     text += "0" * (-len(text) % 8)
     return [int(text[i : i + 8], 2) for i in range(0, len(text), 8)]
+
+
+def slow_ordinal_alpha(scores: list[list[float]]) -> float:
+    """Krippendorff's alpha, ordinal, over ordered pairs of scores: observed within a row, expected in all."""
+    rows = [[s for s in row if not math.isnan(s)] for row in scores]
+    rows = [row for row in rows if len(row) >= 2]
+    pooled = [s for row in rows for s in row]
+
+    def distance(a: float, b: float) -> float:
+        low, high = min(a, b), max(a, b)
+        between = sum(low <= s <= high for s in pooled)
+        return (between - (pooled.count(a) + pooled.count(b)) / 2) ** 2
+
+    observed = sum(
+        distance(a, b) / (len(row) - 1)
+        for row in rows
+        for i, a in enumerate(row)
+        for j, b in enumerate(row)
+        if i != j
+    )
+    expected = sum(distance(a, b) for a in pooled for b in pooled)
+    return math.nan if expected == 0 else 1 - (len(pooled) - 1) * observed / expected

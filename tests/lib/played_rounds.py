@@ -12,25 +12,34 @@ from numpy.typing import NDArray
 from tasks.answer_log import append_to_log
 from tasks.artifacts import ArtifactRef, Draft, StageKey
 from tasks.core.label_maps import VOID, map_digest
+from tasks.core.mask_turns import Assignment
 from tasks.core.records import (
     ANSWERS,
     CANDIDATES,
+    CHECKS,
     DRAWING_ORDER,
     DRAWINGS,
     FAILURES,
     IMAGES,
     MAPS,
     MASKS,
+    RATED_ANSWERS,
+    RATING_PLAN,
     RATINGS,
+    REJECTS,
     TEST_SETS,
     Record,
 )
 from tasks.label_map_files import MAPS_FILE, LabelMapWriter
+from tasks.mask_answers import MaskLog
+from tasks.mask_plan import PlannedMask, Role
 from tasks.masks import mask_row
 from tasks.pictures import encode_mask_png
 from tasks.pool import list_images
-from tasks.ratings import rate
-from tasks.rounds import Round, remember, save_campaign
+from tasks.rating_answers import valid_answers
+from tasks.rating_plan import plan_ratings
+from tasks.ratings import rate, rated_answers
+from tasks.rounds import Round, remember, require, save_campaign
 from tests.lib.written_campaigns import HEIGHT, WIDTH, png, round_of, write_file, write_labelled
 
 # Two images share their name, in two folders, one of them in capitals: an export must tell them apart.
@@ -61,14 +70,16 @@ def made(
     return remember(round_, stage, round_.open_store().make(key, fill))
 
 
-def played_round(root: Path, *, has_masks: bool = True) -> Round:
-    """Round 1 with six candidates: two of them test images, two failures, their masks drawn."""
+def mined_round(root: Path, **changes: Any) -> Round:
+    """Round 1 with six candidates and their maps; nobody was asked yet."""
     for number, file in enumerate(FILES):
         write_file(root / "pool" / file, png(number))
     write_labelled(root / "training", "t1", 100)
     write_labelled(root / "familiar", "f1", 200)
     write_labelled(root / "familiar", "f2", 201)
-    round_ = round_of(root, ratings={"raters": ["ann", "ben"]}, masks={"annotators": ["zoe", "yan"]})
+    masks = {"annotators": ["zoe", "yan"], "double_share": 0}
+    people = {"ratings": {"raters": ["ann", "ben"]}, "masks": masks}
+    round_ = round_of(root, **(people | changes))
     save_campaign(round_.open_store(), round_.campaign)
     pool = list_images.fn(round_)
     ids = image_ids(round_, pool)
@@ -77,8 +88,16 @@ def played_round(root: Path, *, has_masks: bool = True) -> Round:
     ]
     order = [{"position": n, "image_id": i, "main_class": "disc"} for n, i in enumerate(ids.values())]
     made(round_, "candidates", {CANDIDATES: candidates, DRAWING_ORDER: order})
-    maps = _maps(round_, list(ids.values()))
-    _rated(round_, maps)
+    _maps(round_, list(ids.values()))
+    return round_
+
+
+def played_round(root: Path, *, has_masks: bool = True) -> Round:
+    """That round with two test images, two failures, and their masks drawn."""
+    round_ = mined_round(root, ratings={"raters": ["ann", "ben"], "repeat_share": 0, "gold_share": 0})
+    ids = image_ids(round_, require(round_, "pool"))
+    plan_ratings.fn(round_, require(round_, "pool"), require(round_, "maps"))
+    _rated(round_, require(round_, "maps"))
     for stage, record, files in (("test_set", TEST_SETS, TEST_FILES), ("failures", FAILURES, FAILURE_FILES)):
         chosen = [{"image_id": ids[file], "model_version": "target"} for file in files]
         made(round_, stage, {record: chosen})
@@ -103,6 +122,7 @@ def _maps(round_: Round, ids: list[str]) -> ArtifactRef:
                 rows.append(digest | maps.append(shown) | round_.labels)
         draft.add_file(MAPS_FILE, identity=False)
         draft.write_table(MAPS, rows)
+        draft.write_table(REJECTS, [])
 
     return remember(round_, "maps", round_.open_store().make(StageKey("maps", 1), fill))
 
@@ -118,7 +138,10 @@ def _rated(round_: Round, maps: ArtifactRef) -> None:
         for m, rater in enumerate(round_.campaign.ratings.raters)
     ]  # fmt: skip
     append_to_log(round_, ANSWERS, [answer | round_.labels for answer in answers])
-    made(round_, "ratings", {RATINGS: rate(answers, "target")}, maps=maps.digest)
+    planned = round_.open_store().rows(require(round_, "rating_plan"), RATING_PLAN)
+    used = rated_answers(planned, valid_answers(answers))
+    tables: dict[Record, Iterable[Row]] = {RATINGS: rate(used, "target"), RATED_ANSWERS: used}
+    made(round_, "ratings", tables, maps=maps.digest)
 
 
 def _drawn(round_: Round, images: dict[str, tuple[str, int]], has_masks: bool) -> None:
@@ -128,12 +151,27 @@ def _drawn(round_: Round, images: dict[str, tuple[str, int]], has_masks: bool) -
         digest = store.put_blob(encode_mask_png(true_mask(seed)), ".png")
         rows.append(
             {
-                "image_id": image_id, "role": role, "start": "s", "mask_digest": digest, "annotator": "yan",
+                "image_id": image_id, "role": role, "copy": 0, "turn": 1, "start": "s",
+                "mask_digest": digest, "annotator": "yan",
                 "annotation_id": 100 + 10 * seed + number, "uncovered_px": 0, "conflict_px": 0,
                 "seconds": 60.0, "submitted_at": f"2026-01-02T10:{seed:02d}:00+00:00", "state": "valid",
             }
         )  # fmt: skip
     append_to_log(round_, DRAWINGS, [row | round_.labels for row in rows])
+    checks = [
+        {
+            "image_id": row["image_id"], "role": row["role"], "mask_digest": row["mask_digest"],
+            "checker": "zoe", "annotation_id": 1000 + row["annotation_id"], "accepted": True, "marks": "[]",
+            "seconds": 20.0, "submitted_at": row["submitted_at"], "state": "valid",
+        }
+        for row in rows
+    ]  # fmt: skip
+    append_to_log(round_, CHECKS, [row | round_.labels for row in checks])
     if has_masks:
-        masks = [mask_row(row) for row in rows]
-        made(round_, f"masks-{masks[0]['role']}", {MASKS: masks}, "masks", role=masks[0]["role"])
+        log = MaskLog.of(rows, checks)
+        role: Role = "test" if rows[0]["role"] == "test" else "failure"
+        masks = [
+            mask_row(PlannedMask(row["image_id"], role, 0, Assignment("yan", ("zoe",), "s", 1)), log)
+            for row in rows
+        ]
+        made(round_, f"masks-{role}", {MASKS: masks}, "masks", role=role)

@@ -5,7 +5,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from tasks.core.agreement import ordinal_alpha
+from tasks.core.consensus import Rating
+from tasks.core.opinion_intervals import opinion_intervals
 from tasks.core.rater_model import fit_rater_model
+from tasks.core.rater_screening import screen_raters
+from tests.lib.oracles import slow_ordinal_alpha
 
 many = settings(deadline=None, max_examples=100)
 
@@ -58,3 +63,49 @@ def test_biases_of_a_full_table_are_the_differences_of_the_means(scores: np.ndar
     model = fit_rater_model(scores)
     np.testing.assert_allclose(model.bias, means - means.mean(), atol=1e-6)
     assert (model.inconsistency >= np.sqrt(1 / 12) - 1e-12).all()
+
+
+@many
+@given(score_tables(), st.permutations(range(6)))
+def test_alpha_equals_the_oracle_in_any_order_of_raters(scores: np.ndarray, order: list[int]) -> None:
+    alpha = ordinal_alpha(scores)
+    np.testing.assert_allclose(alpha, slow_ordinal_alpha(scores.tolist()), atol=1e-12)
+    np.testing.assert_allclose(ordinal_alpha(scores[:, [i for i in order if i < scores.shape[1]]]), alpha)
+    assert np.isnan(alpha) or alpha <= 1
+
+
+@many
+@given(score_tables())
+def test_alpha_is_the_same_on_the_scale_turned_round(scores: np.ndarray) -> None:
+    np.testing.assert_allclose(ordinal_alpha(6 - scores), ordinal_alpha(scores), atol=1e-12)
+
+
+@many
+@given(score_tables())
+def test_intervals_hold_the_mean_and_stay_on_the_scale(scores: np.ndarray) -> None:
+    found = opinion_intervals(scores)
+    known = ~np.isnan(found.low)
+    assert (known == (~np.isnan(found.mean) & (found.degrees > 0))).all()
+    assert (found.low[known] >= 1).all()
+    assert (found.low[known] <= found.mean[known]).all()
+    assert (found.mean[known] <= found.high[known]).all()
+    assert (found.high[known] <= 5).all()
+    turned = opinion_intervals(6 - scores)
+    np.testing.assert_allclose(turned.low, 6 - found.high, atol=1e-12)
+
+
+@many
+@given(score_tables(), st.data())
+def test_the_screening_does_not_depend_on_the_order_of_the_answers(
+    scores: np.ndarray, data: st.DataObject
+) -> None:
+    answers = [
+        Rating(
+            f"i{row}", "map", f"r{column}", 0, None if np.isnan(score) else int(score), bool(np.isnan(score))
+        )
+        for (row, column), score in np.ndenumerate(scores)
+    ]
+    gold = {("i0", "map"): 3.0}
+    found = screen_raters(answers, gold=gold)
+    assert repr(screen_raters(data.draw(st.permutations(answers)), gold=gold)) == repr(found)
+    assert [rater.rater for rater in found] == [f"r{i}" for i in range(scores.shape[1])]

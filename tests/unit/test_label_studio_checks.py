@@ -135,7 +135,7 @@ def test_the_screen_has_a_key_and_a_colour_for_each_error_and_a_legend_of_the_cl
         ("a", "accept"),
         ("r", "needs correction"),
     ]
-    verdict, error = screen.find("Choices"), screen.find("KeyPointLabels")
+    verdict, error = screen.find(".//Choices"), screen.find(".//KeyPointLabels")
     assert verdict is not None
     assert error is not None
     assert verdict.get("required") == "true"

@@ -1,4 +1,4 @@
-"""Masks: who draws what, and what a drawing becomes in the log."""
+"""Masks: what a drawing and a check become in the logs."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ import pytest
 
 from tasks.artifacts import ArtifactStore
 from tasks.core.brush_masks import regions_of
+from tasks.core.check_marks import CheckMark
 from tasks.core.label_maps import VOID
-from tasks.core.records import DRAWINGS
-from tasks.masks import Canvas, drawing_row, needs_of, usable_answers, valid_drawings
+from tasks.core.records import CHECKS, DRAWINGS
+from tasks.mask_answers import Canvas, MaskLog, check_row, drawing_row
 from tasks.services.label_studio_answers import Answer, brush_result
+from tasks.services.label_studio_checks import ParsedCheck, check_result
 from tests.lib.written_campaigns import CLASSES
 
 HEIGHT, WIDTH = 6, 9
@@ -36,7 +38,7 @@ def drawing(result: list[dict[str, Any]] | None = None, **changes: Any) -> Answe
         annotation_id=11,
         task_id=5,
         key="k",
-        data={"image_id": "a", "role": "test", "start": "e"},
+        data={"image_id": "a", "role": "test", "start": "e", "copy": 0, "turn": 1},
         completed_by=7,
         updated_by=7,
         was_cancelled=False,
@@ -98,7 +100,7 @@ def test_a_drawing_that_cannot_be_used_keeps_its_place_with_the_reason(
     row = drawing_row(ArtifactStore.at(tmp_path), answer, "annotator-1", EMPTY)
     assert row["state"].startswith(state)
     assert "mask_digest" not in row
-    assert valid_drawings([row]) == {}
+    assert MaskLog.of([row], []).drawn(("a", "test", 0)) == []
 
 
 def test_a_drawing_of_an_image_of_another_size_is_malformed(tmp_path: Path) -> None:
@@ -107,42 +109,33 @@ def test_a_drawing_of_an_image_of_another_size_is_malformed(tmp_path: Path) -> N
     assert "a region of 6 x 10 px was required, got 6 x 9" in row["state"]
 
 
-def test_the_newest_valid_drawing_of_an_image_in_a_role_counts() -> None:
-    def row(at: str, **changes: Any) -> dict[str, Any]:
-        given = {"image_id": "a", "role": "test", "start": "e", "annotator": "x", "annotation_id": 1}
-        return given | {"state": "valid", "submitted_at": f"2026-01-0{at}"} | changes
-
-    rows = [row("1"), row("2", seconds=2.0), row("3", role="failure", annotation_id=2)]
-    drawn = valid_drawings(rows)
-    assert drawn.keys() == {("a", "test", "e"), ("a", "failure", "e")}
-    assert drawn[("a", "test", "e")]["seconds"] == 2.0
-    assert valid_drawings([*rows, row("4", state="skipped")]).keys() == drawn.keys(), (
-        "a skip takes nothing away"
-    )
+def checked(accepted: bool, marks: tuple[CheckMark, ...] = (), **changes: Any) -> Answer:
+    """A check of an image of 6 x 9 px."""
+    result = check_result(ParsedCheck(accepted, marks), height=HEIGHT, width=WIDTH)
+    return drawing(result, data={"image_id": "a", "role": "test", "mask_digest": "m"}, **changes)
 
 
-def test_images_are_dealt_out_evenly_and_the_same_in_every_run() -> None:
-    ids = [f"{n:02d}" for n in range(11)]
-    starts = dict.fromkeys(ids, "e")
-    needs = needs_of(["x", "y", "z"], starts, "failure")
-    counts = sorted(sum(need.annotator == name for need in needs) for name in "xyz")
-    assert counts == [3, 4, 4]
-    assert needs_of(["x", "y", "z"], dict.fromkeys(ids[::-1], "e"), "failure") == needs
-    assert sorted(need.image_id for need in needs) == ids
-    assert len({need.key for need in needs + needs_of(["x", "y", "z"], starts, "test")}) == 22
+def test_a_check_becomes_a_row_and_is_read_back_with_its_marks() -> None:
+    marks = (CheckMark("boundary", 2.5, 3.5), CheckMark("missed object", 8.0, 0.25))
+    row = check_row(checked(False, marks), "checker-1", (HEIGHT, WIDTH))
+    assert row.keys() | {"campaign", "round"} == {column.name for column in CHECKS.columns}
+    (check,) = MaskLog.of([], [row]).checked(("a", "test", 0))
+    assert (check.mask_digest, check.checker, check.accepted) == ("m", "checker-1", False)
+    assert [mark.error_type for mark in check.marks] == ["boundary", "missed object"]
+    np.testing.assert_allclose([(m.x_px, m.y_px) for m in check.marks], [(2.5, 3.5), (8.0, 0.25)])
 
 
-def test_a_drawing_on_another_start_is_of_something_else() -> None:
-    same = needs_of(["x"], {"a": "map-1"}, "failure")
-    other = needs_of(["x"], {"a": "map-2"}, "failure")
-
-    assert same[0].key != other[0].key
-    assert same[0].subject != other[0].subject
-
-
-def test_tasks_that_are_not_ours_are_left_alone() -> None:
-    ours = drawing()
-    by_hand = replace(ours, data={"image": "/data/upload/x.png"})
-    of_another_pool = replace(ours, data=ours.data | {"image_id": "b"})
-
-    assert list(usable_answers([by_hand, ours, of_another_pool], {"a"})) == [ours]
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [
+        (checked(True, was_cancelled=True), "skipped"),
+        (replace(checked(True), result=[]), "empty"),
+        (checked(False), "malformed: a mask that is sent back must carry a mark"),
+        (checked(True, (CheckMark("boundary", 1, 1),)), "malformed: an accepted mask"),
+        (drawing(data=checked(True).data), "malformed: mark 1"),
+    ],
+)
+def test_what_is_no_check_keeps_its_place_with_the_reason(answer: Answer, state: str) -> None:
+    row = check_row(answer, "checker-1", (HEIGHT, WIDTH))
+    assert row["state"].startswith(state)
+    assert MaskLog.of([], [row]).checked(("a", "test", 0)) == []
