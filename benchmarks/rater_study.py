@@ -9,13 +9,14 @@ from pathlib import Path
 
 import click
 
+from benchmarks.adaptive_rating import adaptive_part
 from benchmarks.common import Table, markdown
 from benchmarks.rater_screening import screening_part
 from configs.settings import CHECKOUT
 from tasks.machine import machine_facts
 
 RESULTS = CHECKOUT / "docs" / "results"
-PARTS = (screening_part,)
+PARTS = (screening_part, adaptive_part)
 
 
 @click.command()

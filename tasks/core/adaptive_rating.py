@@ -7,6 +7,7 @@ images out: S is cut among images that all raters rated.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -66,11 +67,13 @@ class Panel:
         image_ids: all candidates, in any order.
         raters: unique names, in any order.
         test_set: T as it is drawn with some images declared out of domain; only of images in the domain.
+        disregarded: raters whose declarations of out of domain do not count.
     """
 
     image_ids: Collection[str]
     raters: Collection[str]
     test_set: Callable[[AbstractSet[str]], Collection[str]]
+    disregarded: AbstractSet[str] = frozenset()
 
     def __post_init__(self) -> None:
         """Raise ValueError if there is no rater, or one twice."""
@@ -136,16 +139,19 @@ def _next_batch(
     panel: Panel, rule: AdaptiveRule, turns: Mapping[str, list[str]], answers: Answers
 ) -> set[Ask]:
     """What is to be asked after batches that are answered in full."""
-    out_of_domain = {ask.image_id for ask, score in answers.items() if score is None}
+    out_of_domain = {
+        ask.image_id for ask, score in answers.items() if score is None and ask.rater not in panel.disregarded
+    }
     scores: dict[str, dict[str, int]] = {i: {} for i in panel.image_ids if i not in out_of_domain}
     for ask, score in answers.items():
         if score is not None and ask.image_id in scores:
             scores[ask.image_id][ask.rater] = score
+    asked = Counter(ask.image_id for ask in answers)
     contenders = scores.keys() - set(panel.test_set(out_of_domain))
     further = {
-        Ask(image_id, turns[image_id][len(scores[image_id])])
+        Ask(image_id, turns[image_id][asked[image_id]])
         for image_id in _possible_failures(scores, contenders, panel.raters, rule)
-        if len(scores[image_id]) < len(panel.raters)
+        if asked[image_id] < len(panel.raters)
     }
     return (further | _in_full(panel, out_of_domain)) - answers.keys()
 
@@ -158,7 +164,7 @@ def _in_full(panel: Panel, out_of_domain: AbstractSet[str]) -> set[Ask]:
 def _possible_failures(
     scores: Mapping[str, Scores], contenders: Collection[str], raters: Collection[str], rule: AdaptiveRule
 ) -> set[str]:
-    """The contenders that may enter S.
+    """The contenders that may enter S, and those that nobody scored.
 
     The probability to be among the worst has to reach the threshold, or that of the last image S has room
     for: so enough images remain to fill S, and images that are all alike are all asked about.
@@ -170,7 +176,7 @@ def _possible_failures(
     if room:
         least = min(least, sorted((worst[image_id] for image_id in contenders), reverse=True)[room - 1])
     possible = {image_id for image_id in contenders if worst[image_id] >= least}
-    if rule.failure_below is None:
-        return possible
-    failing = posterior.below(rule.failure_below)
-    return {image_id for image_id in possible if failing[image_id] >= rule.threshold}
+    if rule.failure_below is not None:
+        failing = posterior.below(rule.failure_below)
+        possible = {image_id for image_id in possible if failing[image_id] >= rule.threshold}
+    return possible | {image_id for image_id in contenders if not scores[image_id]}

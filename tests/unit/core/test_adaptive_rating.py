@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -86,6 +87,17 @@ def test_an_image_out_of_domain_is_rated_no_more_and_replaced_in_the_test_set() 
     final = by_image(needed_ratings(panel(test_size=3), RULE, everything(scores)))
     assert final["i10"] == 1
     assert {image_id for image_id in IDS[:4] if final[image_id] == 3} == set(IDS[:4])  # i03 replaces i00
+
+
+def test_an_image_is_rated_on_if_the_declaration_of_its_rater_is_disregarded() -> None:
+    declaring = sorted(RATERS)[0]
+    answers = {ask: None if ask.rater == declaring else 5 for ask in everything(dict.fromkeys(IDS, 5))}
+    bounded = AdaptiveRule(size=4, failure_below=3.0, max_share=0.5, threshold=0.05)
+    first = {ask.image_id for ask in needed_ratings(panel(), bounded, {}) if ask.rater == declaring}
+    believed = by_image(needed_ratings(panel(), bounded, answers))
+    disbelieved = by_image(needed_ratings(replace(panel(), disregarded={declaring}), bounded, answers))
+    assert believed == dict.fromkeys(IDS, 1)
+    assert disbelieved == {image_id: 2 if image_id in first else 1 for image_id in IDS}
 
 
 def test_without_a_place_in_the_failures_one_rater_is_enough() -> None:
