@@ -33,10 +33,6 @@ class Ratings(Section):
         le=0.5,
         description="Images of S(0) whose right score is known, as a share of a rater's images.",
     )
-    adaptive: bool = Field(
-        default=False,
-        description="Stop rating an image once it can hardly belong to S; T and S always get all raters.",
-    )
     instructions: Path | None = Field(
         default=None,
         description="HTML file shown before the first task; pictures beside it by <img src>. Default: a text "

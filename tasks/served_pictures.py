@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from models.decoding import decode_image
 from tasks.core.check_marks import CheckMark
 from tasks.core.digests import digest_of
 from tasks.core.label_maps import LabelMap, colourise, map_digest, overlay
+from tasks.errors import TerminalServiceError
 from tasks.image_files import read_verified
 from tasks.mark_pictures import draw_marks
 from tasks.pictures import encode_png
@@ -65,8 +67,16 @@ class PictureFolder:
         return name
 
     def _write(self, name: str, content: bytes) -> None:
+        """Put a picture there in whole; two runs that write the same one do not meet."""
         path = self.document_root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".part")
-        partial.write_bytes(content)
-        partial.replace(path)
+        partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_bytes(content)
+            partial.replace(path)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise TerminalServiceError(
+                f"Room was required for pictures that Label Studio shows in {self.path}, but: "
+                f"{error.strerror}. Make room or correct the folder, then run again; nothing asked is lost."
+            ) from error
