@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from configs.locations import is_object_uri
 from configs.settings import Settings, ensure_logins
+from tasks.picture_places import BucketPictures, LocalPictures
 from tasks.rounds import Round
 from tasks.served_pictures import PictureFolder
 from tasks.services.label_studio import LabelStudioService
@@ -49,10 +51,10 @@ def label_studio(settings: Settings) -> Iterator[LabelStudioService]:
 
 
 def picture_folder(round_: Round, settings: Settings) -> PictureFolder:
-    """Where the campaign's pictures are served from; the folder exists afterwards."""
-    folder = PictureFolder(settings.label_studio_files, round_.campaign.name)
-    folder.path.mkdir(parents=True, exist_ok=True)
-    return folder
+    """The campaign's pictures: in the bucket of a store on S3, else in Label Studio's local files."""
+    if is_object_uri(round_.store):
+        return PictureFolder(BucketPictures(round_.store), round_.campaign.name)
+    return PictureFolder(LocalPictures(settings.label_studio_files), round_.campaign.name)
 
 
 def project_title(round_: Round, work: str, person: str) -> str:
@@ -79,7 +81,8 @@ def open_project(
             label_config=screen.xml,
             description=screen.description,
             instruction=screen.instruction,
-            local_files=picture_folder(round_, settings).path,
+            local_files=settings.label_studio_files / round_.campaign.name,
+            bucket=picture_folder(round_, settings).place.served_bucket(round_.campaign.name, settings),
         )
     )
     return OpenProject(project_id, account.user_id)

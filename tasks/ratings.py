@@ -20,7 +20,7 @@ from tasks.progress import progress
 from tasks.rounds import Round, remember
 from tasks.services.label_studio_answers import Answer, NoRating, parse_rating
 from tasks.services.label_studio_records import Task
-from tasks.services.label_studio_screens import local_file_url, rating_screen
+from tasks.services.label_studio_screens import rating_screen
 from tasks.stage import stage_task
 
 VERSION = 1
@@ -135,9 +135,9 @@ def _tasks(
             "key": need.key,
             "image_id": need.image_id,
             "map_digest": need.map_digest,
-            "image": local_file_url(folder.put_image(uri, need.image_id)),
-            "map": local_file_url(folder.put_map(label_map, classes)),
-            "overlay": local_file_url(folder.put_overlay(uri, need.image_id, label_map, classes)),
+            "image": folder.put_image(uri, need.image_id),
+            "map": folder.put_map(label_map, classes),
+            "overlay": folder.put_overlay(uri, need.image_id, label_map, classes),
         }
         tasks.append(Task(key=need.key, data=data, prediction=None))
     return tasks

@@ -11,7 +11,6 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -22,6 +21,7 @@ from label_studio_sdk.core.api_error import ApiError
 from configs.settings import MAIL_DOMAIN
 from tasks.errors import ServiceError, TerminalServiceError, TransientServiceError
 from tasks.services import label_studio_session as session
+from tasks.services import label_studio_storages as storages
 from tasks.services.label_studio_answers import Answer
 from tasks.services.label_studio_records import (
     ANSWER_FIELDS,
@@ -228,7 +228,9 @@ class LabelStudioService:
         if changes:
             self._api.projects.update(id=kept.id, **changes)
         if spec.local_files is not None:
-            self._ensure_local_files(kept.id, spec.local_files)
+            storages.ensure_local_files(self._api, kept.id, spec.local_files)
+        if spec.bucket is not None:
+            storages.ensure_bucket(self._api, kept.id, spec.bucket)
         return int(kept.id)
 
     def _projects_titled(self, title: str) -> list[Any]:
@@ -237,15 +239,6 @@ class LabelStudioService:
         found = self._api.projects.list(title=title, include="id,title,task_number", page_size=_PAGE)
         exact = [project for project in found if project.title == title]
         return sorted(exact, key=lambda project: (not project.task_number, project.id))
-
-    def _ensure_local_files(self, project_id: int, folder: Path) -> None:
-        """Allow a project's members to see the files of a folder; the folder is made."""
-        folder.mkdir(parents=True, exist_ok=True)
-        storages = self._api.import_storage.local.list(project=project_id)
-        if all(storage.path != str(folder) for storage in storages):
-            self._api.import_storage.local.create(
-                project=project_id, path=str(folder), use_blob_urls=True, title="images"
-            )
 
     def _publish(self, project_id: int, tasks: Sequence[Task], seen: list[set[str]]) -> int:
         """Import what is missing, then remove younger twins; how many. `seen` gets the keys there were."""
