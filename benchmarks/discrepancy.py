@@ -1,9 +1,10 @@
 """Joint histograms of one target and five competitors: ours against the peer's evaluator.
 
 The peer's evaluator is stated again here from its description: for every pair of maps a mask of the valid
-pixels, the pairs of labels as int64, one bincount; and it builds each matrix twice, once to check it and once
-to add it. Both are measured: as described, and with a single build, which is the fair comparison of methods.
-Ours counts void as a class of its own and refuses values out of range; both are part of its time.
+pixels, the pairs of labels as int64, one bincount; and it builds each matrix twice. Both are measured: as
+described, and with a single build, which is the fair comparison of methods. Ours counts void as a class of
+its own and refuses values out of range; both are part of its time. How much faster ours is depends on how
+flat maps are: `scenes` are flatter than what networks give for real streets (`streets`, where that data is).
 """
 
 from __future__ import annotations
@@ -18,8 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.common import RESULTS, Table, interleaved_medians, report
+from configs.load import load_campaign
+from configs.settings import CHECKOUT
+from models.decoding import decode_image
+from models.inference import InputImage, predict
+from models.zoo import load_model
 from tasks.core.confusion import joint_histogram
 from tasks.core.label_maps import LabelMap
+from tasks.image_files import find_image_files, read_bytes
 
 SIZE, N_CLASSES, N_COMPETITORS = 513, 21, 5
 
@@ -36,7 +43,7 @@ def single_build(target: LabelMap, competitor: LabelMap) -> Histogram:
 
 
 def as_described(target: LabelMap, competitor: LabelMap) -> Histogram:
-    """The peer's matrix as it is added to a sum: it is built once for its shape and once for its values."""
+    """The peer's matrix as its evaluator adds it to a sum: built twice."""
     single_build(target, competitor)
     return single_build(target, competitor)
 
@@ -93,6 +100,21 @@ def noise(rng: np.random.Generator) -> Maps:
     return maps[0], tuple(maps[1:])
 
 
+def streets(n_images: int) -> list[Maps]:
+    """Maps that real networks give for real street scenes, at 513 x 513; none where the data is not there."""
+    preset = CHECKOUT / "configs" / "presets" / "camvid.yaml"
+    campaign = load_campaign(preset)
+    if not Path(str(campaign.pool.images)).is_dir():
+        return []
+    uris = find_image_files(campaign.pool.images, what="pool").uris[::37][:n_images]
+    pictures = [InputImage(decode_image(read_bytes(uri), where=uri), "", "") for uri in uris]
+    models = [
+        load_model(spec, campaign.classes.names, "cpu") for spec in (campaign.target, *campaign.competitors)
+    ]
+    maps = [[predict(m, p, height=SIZE, width=SIZE).label_map for m in models] for p in pictures]
+    return [(of[0], tuple(of[1:])) for of in maps]
+
+
 def checked(images: list[Maps]) -> None:
     """Fail unless ours equals the plain bincount, and the peer's its part without void, on every pair."""
     for target, competitors in images:
@@ -123,20 +145,24 @@ def main(quick: bool, folder: Path) -> None:
     }
     rows: list[tuple[str, ...]] = []
     ratios: dict[str, float] = {}
+    kinds: dict[str, list[Maps]] = {"streets": [] if quick else streets(n_images)}
     for kind in (scenes, fields, noise):
         rng = np.random.default_rng(0)
-        images = [kind(rng) for _ in range(n_images)]
+        kinds[kind.__name__] = [kind(rng) for _ in range(n_images)]
+    for name, images in kinds.items():
+        if not images:
+            continue
         checked(images)
         measures = {name: partial(all_pairs, count, images) for name, count in methods.items()}
-        times = {n: t / n_images for n, t in interleaved_medians(measures, rounds=rounds).items()}
-        for name, seconds in times.items():
-            rows.append((kind.__name__, name, f"{seconds * 1e3:.3f}", f"{seconds / times['ours']:.1f}"))
-        ratios[kind.__name__] = times["peer, as described"] / times["ours"]
-        ratios[f"{kind.__name__}_single_build"] = times["peer, single build"] / times["ours"]
+        times = {n: t / len(images) for n, t in interleaved_medians(measures, rounds=rounds).items()}
+        for method, seconds in times.items():
+            rows.append((name, method, f"{seconds * 1e3:.3f}", f"{seconds / times['ours']:.1f}"))
+        ratios[name] = times["peer, as described"] / times["ours"]
+        ratios[f"{name}_single_build"] = times["peer, single build"] / times["ours"]
     caption = (
-        f"CPU milliseconds for the {N_COMPETITORS} joint histograms of one image, {SIZE} x {SIZE}, "
-        f"{N_CLASSES} classes; medians of {rounds} interleaved rounds over {n_images} images, one thread. "
-        "Counts equal those of a plain bincount on every pair."
+        f"CPU milliseconds for the {N_COMPETITORS} joint histograms of one image ({N_COMPETITORS - 1} for "
+        f"streets), {SIZE} x {SIZE}, {N_CLASSES} classes; medians of {rounds} interleaved rounds over "
+        f"{n_images} images, one thread. Counts equal those of a plain bincount on every pair."
     )
     table = Table(caption, ("maps", "method", "ms", "times ours"), tuple(rows))
     report("discrepancy", " ".join((__doc__ or "").split()), [table], ratios, folder)

@@ -10,7 +10,9 @@ from pydantic import Field, model_validator
 from configs.sections import Section
 
 # Together with a campaign's name it fits into a Label Studio project title, of 50 characters at most.
-Person = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,13}$")]
+PERSON_PATTERN = r"^[a-z0-9][a-z0-9-]{0,13}$"
+Person = Annotated[str, Field(pattern=PERSON_PATTERN)]
+PersonRole = Literal["rater", "annotator", "checker"]
 
 
 class Ratings(Section):
@@ -30,10 +32,6 @@ class Ratings(Section):
         ge=0,
         le=0.5,
         description="Images of S(0) whose right score is known, as a share of a rater's images.",
-    )
-    adaptive: bool = Field(
-        default=False,
-        description="Stop rating an image once it can hardly belong to S; T and S always get all raters.",
     )
     instructions: Path | None = Field(
         default=None,

@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from configs.classes import Classes, MaskEncoding
 from configs.image_sources import ImageSource
 from configs.model_specs import ModelSpec, Network, can_be_trained
-from configs.people_sections import Costs, Masks, Ratings, SimulatedPeople
+from configs.people_sections import Costs, Masks, PersonRole, Ratings, SimulatedPeople
 from configs.sections import Section
 
 MAX_TARGET_NAME = 36
@@ -170,6 +170,17 @@ class Campaign(Section):
     finetuning: Finetuning = Finetuning()
     evaluation: Evaluation = Evaluation()
     simulated_people: SimulatedPeople | None = None
+
+    @property
+    def people(self) -> dict[str, tuple[PersonRole, ...]]:
+        """Everybody whom the campaign asks, with their roles in it."""
+        asked: tuple[tuple[PersonRole, tuple[str, ...]], ...] = (
+            ("rater", self.ratings.raters),
+            ("annotator", self.masks.annotators),
+            ("checker", self.masks.all_checkers),
+        )
+        names = dict.fromkeys(name for _, group in asked for name in group)
+        return {name: tuple(role for role, group in asked if name in group) for name in names}
 
     @model_validator(mode="after")
     def _check_target(self) -> Self:

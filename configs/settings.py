@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit, urlunsplit
@@ -17,6 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from configs.locations import is_object_uri, split_object_uri
+from configs.people_sections import PersonRole
 from tasks.errors import ConfigError
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -68,10 +69,19 @@ class Endpoints(Frozen):
 
 
 class Login(Frozen):
-    """How one person gets into Label Studio."""
+    """How one person gets into Label Studio.
+
+    Attributes:
+        email: the address of the account the person has now; never a mailbox.
+        password: of that account.
+        roles: what the person was asked for so far, or is meant for.
+        removed: whether the account was taken out of Label Studio; the row stays with its name.
+    """
 
     email: str
     password: SecretStr
+    roles: tuple[PersonRole, ...] = ()
+    removed: bool = False
 
 
 class LabelStudioAccess(Frozen):
@@ -263,13 +273,13 @@ def read_endpoints(path: Path) -> Endpoints:
 
 def write_endpoints(path: Path, endpoints: Endpoints) -> None:
     """Put the endpoints, with the token and the keys in clear, into a file only its owner can read."""
-    write_private(path, _in_clear(endpoints.model_dump()))
+    write_private(path, in_clear(endpoints.model_dump()))
 
 
-def _in_clear(value: Any) -> Any:
-    """A dumped model with the values of its secrets."""
+def in_clear(value: Any) -> Any:
+    """A dumped model with the values of its secrets, for a private file."""
     if isinstance(value, dict):
-        return {name: _in_clear(part) for name, part in value.items()}
+        return {name: in_clear(part) for name, part in value.items()}
     return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
@@ -284,22 +294,6 @@ def read_logins(settings: Settings) -> dict[str, Login]:
         return {name: Login.model_validate(login) for name, login in (_read_json(path) or {}).items()}
     except ValidationError as error:
         raise ConfigError(f"{path} must map each name to an `email` and a `password`: {error}.") from error
-
-
-def ensure_logins(settings: Settings, names: Iterable[str]) -> dict[str, Login]:
-    """The logins of `names`; who has none yet is given an address and a random password, written down.
-
-    Idempotent: a login that exists is never changed.
-    """
-    logins = read_logins(settings)
-    wanted = list(dict.fromkeys(names))
-    missing = [name for name in wanted if name not in logins]
-    for name in missing:
-        logins[name] = Login(email=f"{name}@{MAIL_DOMAIN}", password=SecretStr(secrets.token_urlsafe(15)))
-    if missing:
-        clear = {n: {"email": x.email, "password": x.password.get_secret_value()} for n, x in logins.items()}
-        write_private(settings.people_file, clear)
-    return {name: logins[name] for name in wanted}
 
 
 def write_private(path: Path, content: Mapping[str, Any]) -> None:

@@ -78,6 +78,24 @@ def status(campaign: str) -> None:
 
 @madloop.command()
 @click.argument("campaign")
+@click.option("--rater", required=True, help="Whom it is about: name or pseudonym.")
+@click.option(
+    "--out-of-domain",
+    "word",
+    type=click.Choice(["accept", "disregard"]),
+    required=True,
+    help="Whether the rater's out-of-domain declarations count.",
+)
+@click.option("--round", "number", type=click.IntRange(1, 99), help="Default: the newest round.")
+def decide(campaign: str, rater: str, word: Literal["accept", "disregard"], number: int | None) -> None:
+    """Give the word that CAMPAIGN waits for before it closes a round's ratings."""
+    from flows.decide import decide_out_of_domain
+
+    decide_out_of_domain(campaign, rater, word, number)
+
+
+@madloop.command()
+@click.argument("campaign")
 @click.option("--round", "number", type=click.IntRange(1, 99), help="Only this round.")
 def artifacts(campaign: str, number: int | None) -> None:
     """List the artefacts of CAMPAIGN with their places."""
@@ -146,6 +164,49 @@ def results(campaign: str, target: Path) -> None:
     from flows.results import write_results
 
     write_results(campaign, target)
+
+
+@madloop.group()
+def people() -> None:
+    """Logins of raters, annotators and checkers on Label Studio."""
+
+
+@people.command("add")
+@click.argument("name")
+@click.option(
+    "--role",
+    "roles",
+    multiple=True,
+    type=click.Choice(["rater", "annotator", "checker"]),
+    help="May be repeated.",
+)
+@click.option("--show-password", is_flag=True, help="Print the password, too.")
+def people_add_command(
+    name: str, roles: tuple[Literal["rater", "annotator", "checker"], ...], show_password: bool
+) -> None:
+    """Make a working login for NAME, and say how the person gets in. Harmless if there is one."""
+    from flows.people import add_person
+
+    add_person(name, roles, show_password=show_password)
+
+
+@people.command("list")
+@click.option("--check", is_flag=True, help="Try every login on the server.")
+def people_list_command(check: bool) -> None:
+    """List everybody with a login: name, address, roles, campaigns."""
+    from flows.people import list_people
+
+    list_people(check=check)
+
+
+@people.command("remove")
+@click.argument("name")
+@click.option("--force", is_flag=True, help="Also if an open round needs the person.")
+def people_remove_command(name: str, force: bool) -> None:
+    """Take NAME out of Label Studio. Answers stay; `people add` brings the person back."""
+    from flows.people import remove_person
+
+    remove_person(name, force=force)
 
 
 @madloop.group()

@@ -23,6 +23,7 @@ from tasks.backup import (
     write_backup,
 )
 from tasks.errors import ConfigError, DataError
+from tasks.pseudonyms import FOLDER, SALT
 from tasks.rounds import Round, campaign_names, load_campaign_by_name
 
 
@@ -97,7 +98,10 @@ def restore_backup(path: Path, *, answers_only: bool) -> None:
     manifest = verify_backup(path)
     _say(manifest, path)
     store = ArtifactStore.at(load_settings().store)
-    files = {name: file for name, file in manifest.files.items() if not answers_only or is_answer(name)}
+    # A store that has pseudonyms of its own keeps them.
+    own = f"{FOLDER}/" if store.storage.get(SALT) is not None else ""
+    kept = {name: file for name, file in manifest.files.items() if not (own and name.startswith(own))}
+    files = {name: file for name, file in kept.items() if not answers_only or is_answer(name)}
     taken = conflicts(store, files)
     if taken:
         way_out = "" if answers_only else " or only the answers with `--answers-only`,"

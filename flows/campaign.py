@@ -10,7 +10,7 @@ from configs.load import has_simulated_people, load_campaign
 from configs.schema import Campaign
 from configs.settings import CHECKOUT, Settings, load_settings, read_logins
 from flows.running import advance, advance_until_finished, prepare_environment, simulated_people
-from tasks.errors import ConfigError, NotReadyError, Waiting
+from tasks.errors import ConfigError, NotReadyError, Waiting, WaitingForWord
 
 
 def run_campaign(config: Path, *, simulated: bool, rounds: int | None) -> None:
@@ -39,19 +39,25 @@ def run_campaign(config: Path, *, simulated: bool, rounds: int | None) -> None:
 
 
 def _store(campaign: Campaign, settings: Settings, simulated: bool) -> None:
-    """Put the campaign into the store, with a note that a run begins."""
+    """Put the campaign and its instructions into the store, with a note that a run begins."""
     from tasks.artifacts import ArtifactStore  # noqa: PLC0415 - imports Arrow
     from tasks.machine import machine_facts  # noqa: PLC0415
+    from tasks.rating_instructions import save_instructions  # noqa: PLC0415
     from tasks.rounds import save_campaign  # noqa: PLC0415
     from tasks.run_log import note_run  # noqa: PLC0415
 
     store = ArtifactStore.at(settings.store)
+    save_instructions(store, campaign)
     save_campaign(store, campaign)
     note_run(store, campaign.name, simulated=simulated, machine=machine_facts(CHECKOUT))
 
 
 def _say_where_to_go(settings: Settings, waiting: Waiting, config: Path) -> None:
     """Print who works where, and how to go on."""
+    if isinstance(waiting, WaitingForWord):
+        click.echo(f"Your word is needed: {waiting.reason}")
+        click.echo(f"Then go on with: madloop run {config}")
+        return
     logins = read_logins(settings)
     click.echo(
         f"People are needed: {waiting.needed - waiting.done} of {waiting.needed} {waiting.what} are missing."

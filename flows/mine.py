@@ -14,7 +14,8 @@ from tasks.ledger import excluded_images
 from tasks.maps import draw_maps
 from tasks.pool import list_images
 from tasks.predictions import check_models, predict_pool
-from tasks.ratings import request_ratings
+from tasks.rating_plan import plan_ratings
+from tasks.ratings import RatingSources, request_ratings
 from tasks.rounds import recall
 from tasks.versions import spec_of_version
 
@@ -48,5 +49,7 @@ def mine(campaign: str, round_number: int, request: bool = True) -> None:
             return
         maps = draw_maps(round_, target, pool, candidates)
         announce_candidates(round_, pool, candidates, maps)
-        projects = request_ratings(round_, settings, pool, maps)
+        plan = plan_ratings(round_, pool, maps)
+        sources = RatingSources(pool, maps, candidates, plan)
+        projects = request_ratings(round_, settings, sources)
         announce_links(round_, settings, "ratings", projects)

@@ -14,6 +14,7 @@ from configs.schema import Campaign
 from configs.settings import Settings, load_settings
 from flows.running import prepare_environment
 from tasks.core.ranking import upper_bound
+from tasks.core.rating_needs import ceil_share
 from tasks.core.sampling import floor_share
 from tasks.errors import DataError
 
@@ -52,7 +53,9 @@ def people_lines(campaign: Campaign, n_candidates: int) -> list[str]:
     """What people are asked for if M has `n_candidates` images; T and S at their largest."""
     test = min(campaign.test_set.size, floor_share(n_candidates, campaign.test_set.max_share))
     failures = min(campaign.failures.size, floor_share(n_candidates - test, campaign.failures.max_share))
-    ratings = n_candidates * len(campaign.ratings.raters)
+    shares = (campaign.ratings.repeat_share, campaign.ratings.gold_share)
+    extra = sum(ceil_share(n_candidates, share) for share in shares)
+    ratings = (n_candidates + extra) * len(campaign.ratings.raters)
     masks = test + failures
     rating_h = ratings * campaign.ratings.seconds_per_rating / 3600
     mask_h = masks * campaign.masks.seconds_per_mask / 3600

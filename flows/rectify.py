@@ -7,9 +7,10 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
+from flows.open_work import progress_of
 from flows.opening import open_round, tagged
 from flows.waiting import waiting_state
-from tasks.announcements import announce_results
+from tasks.announcements import announce_people, announce_results
 from tasks.artifacts import ArtifactRef
 from tasks.errors import Waiting
 from tasks.evaluation import evaluate
@@ -46,6 +47,7 @@ def rectify(campaign: str, round_number: int, closing: bool = False) -> State[An
                 round_, settings, sources, role
             )
             if isinstance(masks, Waiting):
+                announce_people(round_, progress_of(round_))
                 return waiting_state(masks)
         if not closing and round_.campaign.repair:
             _new_version(round_)

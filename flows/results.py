@@ -11,7 +11,7 @@ from flows.status import rounds_of
 from tasks.artifacts import ArtifactStore
 from tasks.core.records import SCORES
 from tasks.errors import ConfigError, NotReadyError, Waiting
-from tasks.report import round_rows
+from tasks.report import round_rows, rows_without_names
 from tasks.results_page import RoundResult, results_page
 from tasks.rounds import Round, has_ended, load_campaign_by_name, require, stages_of
 from tasks.run_log import runs_of
@@ -40,7 +40,10 @@ def write_results(name: str, target: Path) -> None:
     finished = [_finished(round_) for round_, _ in ended]
     befores = [None, *(max(ends.values()) for ends in finished)]
     rounds = [
-        RoundResult(round_rows(round_, closing), tuple(stage_times(ends, starts, before)))
+        RoundResult(
+            rows_without_names(round_, round_rows(round_, closing)),
+            tuple(stage_times(ends, starts, before)),
+        )
         for (round_, closing), ends, before in zip(ended, finished, befores, strict=False)
     ]
     last = ended[-1][0]

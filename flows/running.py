@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 
 from configs.settings import CHECKOUT, Settings
-from tasks.errors import ServiceError, TransientServiceError, Waiting
+from tasks.errors import NotReadyError, ServiceError, TransientServiceError, Waiting, WaitingForWord
 
 _SECONDS_BETWEEN_LOOKS = 2.0
 
@@ -85,9 +85,12 @@ def advance_until_finished(
 
     Raises:
         ServiceError: the people's process ended, so nobody would ever answer.
+        NotReadyError: the owner has to decide something.
     """
     before: Waiting | None = None
     while (waiting := advance(campaign, rounds)) is not None:
+        if isinstance(waiting, WaitingForWord):
+            raise NotReadyError(waiting)
         if waiting == before:
             raise ServiceError(
                 f"Every published task has an answer, but still {waiting}. Some answers do not count: see "

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import datetime
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from configs.schema import Campaign
 from configs.settings import Settings, load_settings
-from tasks.answer_log import VALID, newest_per_annotation, read_log
 from tasks.artifacts import ArtifactStore
-from tasks.core.records import ANSWERS, DRAWING_ORDER, DRAWINGS, FAILURES, MAPS, SCORES, TEST_SETS
+from tasks.core.records import DRAWING_ORDER, FAILURES, SCORES, TEST_SETS
 from tasks.errors import TroubleshootError
+from tasks.people_progress import HEADERS, progress_cells
 from tasks.rounds import Round, has_ended, load_campaign_by_name, recall, stages_of
 from tasks.score_tables import Scores, matrix_table, text_table
 
@@ -46,7 +48,7 @@ def rounds_of(campaign: Campaign, settings: Settings) -> list[Round]:
 
 
 def print_status(name: str) -> None:
-    """One line per step of every round that has begun, with sizes."""
+    """One line per step of every round that has begun, with sizes, and one per person who is waited for."""
     settings, campaign = _campaign(name)
     begun = rounds_of(campaign, settings)
     click.echo(f"{name}: {len(begun)} round(s) begun, {campaign.rounds} planned")
@@ -59,31 +61,28 @@ def print_status(name: str) -> None:
         for stage, text in _STEPS:
             if stage in done:
                 click.echo(f"  done     {text}{_size(round_, stage)}")
-        for what, record, needed in (
-            ("ratings", ANSWERS, _ratings_needed(round_)),
-            ("masks", DRAWINGS, _masks_needed(round_)),
-        ):
-            closed = "ratings" in done if what == "ratings" else "masks-test" in done
-            if needed and not closed:
-                log = newest_per_annotation(read_log(round_, record))
-                given = [r for r in log if r["round"] == round_.number and r["state"] == VALID]
-                click.echo(f"  waiting  {len(given)} of {needed} {what} collected so far")
+        if state == "open":
+            _print_people(round_)
 
 
-def _ratings_needed(round_: Round) -> int:
-    ref = recall(round_, "maps")
-    rows = [] if ref is None else round_.open_store().rows(ref, MAPS)
-    shown = [row for row in rows if row["role"] == "target"]
-    return len(round_.campaign.ratings.raters) * len(shown)
+def _print_people(round_: Round) -> None:
+    """Who has done how much in the open stage, by name: this is for the owner's terminal."""
+    from flows.open_work import progress_of  # noqa: PLC0415 - imports the stages, and Prefect with them
+
+    progress = progress_of(round_)
+    for work in dict.fromkeys(row.work for row in progress):
+        own = [row for row in progress if row.work == work]
+        done, left = sum(row.done for row in own), sum(row.remaining for row in own)
+        click.echo(f"  waiting  {done} of {done + left} {work} collected so far")
+    table = progress_cells(progress, datetime.datetime.now(datetime.UTC), str)
+    for line in aligned([HEADERS, *table] if table else []):
+        click.echo(f"    {line}")
 
 
-def _masks_needed(round_: Round) -> int:
-    store = round_.open_store()
-    total: int = 0
-    for stage, record in (("test_set", TEST_SETS), ("failures", FAILURES)):
-        ref = recall(round_, stage)
-        total += 0 if ref is None else len(store.rows(ref, record))
-    return total
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of text as lines, each column as wide as its widest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _size(round_: Round, stage: str) -> str:
@@ -115,31 +114,27 @@ def identity_digests(name: str, settings: Settings) -> dict[str, str]:
 
 
 def newest_table(name: str, settings: Settings) -> tuple[str, str]:
-    """Sizes of all finished rounds, the newest one's version x test-set matrix, and the place of its report.
+    """The version x test-set matrix of the newest round that has ended, as text, and the place of its report.
 
     Raises:
         TroubleshootError: no round has ended.
     """
     campaign = load_campaign_by_name(ArtifactStore.at(settings.store), name)
-    ended = [
-        (round_, closing)
-        for round_ in rounds_of(campaign, settings)
-        if not (closing := not has_ended(round_, closing=False)) or has_ended(round_, closing=True)
-    ]
-    if not ended:
-        raise TroubleshootError(f"No round of {name!r} has ended yet; see `madloop status {name}`.")
-    sizes = [_sizes_line(round_, closing) for round_, closing in ended]
-    round_, closing = ended[-1]
-    scores: Any = recall(round_, "scores")
-    rows = Scores(round_.open_store().rows(scores, SCORES))
-    table = matrix_table(campaign, rows, round_.number if closing else round_.number + 1)
-    page = f"{name}-round-{round_.number}{'-closing' if closing else ''}.html"
-    title = f"mIoU after round {round_.number}{' (closing test set)' if closing else ''}"
-    return "\n".join([*sizes, "", title, text_table(table)]), f"{settings.store}/reports/{page}"
+    for round_ in reversed(rounds_of(campaign, settings)):
+        closing = not has_ended(round_, closing=False)
+        if closing and not has_ended(round_, closing=True):
+            continue
+        scores: Any = recall(round_, "scores")
+        rows = Scores(round_.open_store().rows(scores, SCORES))
+        table = matrix_table(campaign, rows, round_.number if closing else round_.number + 1)
+        sizes = _sizes_line(round_, closing)
+        title = f"mIoU after round {round_.number}{' (closing test set)' if closing else ''}"
+        page = f"{name}-round-{round_.number}{'-closing' if closing else ''}.html"
+        return f"{title}; {sizes}\n{text_table(table)}", f"{settings.store}/reports/{page}"
+    raise TroubleshootError(f"No round of {name!r} has ended yet; see `madloop status {name}`.")
 
 
 def _sizes_line(round_: Round, closing: bool) -> str:
-    """`round 1: |M| = 83, |T| = 16, |S| = 24`; a closing round has no S."""
     store = round_.open_store()
     parts = []
     for symbol, stage, record in (
@@ -150,4 +145,4 @@ def _sizes_line(round_: Round, closing: bool) -> str:
         ref = recall(round_, stage)
         if ref is not None and not (closing and stage == "failures"):
             parts.append(f"{symbol} = {len(store.rows(ref, record))}")
-    return f"round {round_.number}{' (closing)' if closing else ''}: {', '.join(parts)}"
+    return ", ".join(parts)

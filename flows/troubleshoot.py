@@ -14,6 +14,7 @@ from flows.rectify import rectify
 from flows.triage import triage
 from flows.waiting import waiting_state
 from tasks.errors import Waiting
+from tasks.ratings import collect_late_ratings
 from tasks.rounds import Round, has_ended
 
 
@@ -50,7 +51,12 @@ def advance_round(round_: Round, *, closing: bool) -> Waiting | None:
     if has_ended(round_, closing):
         return None
     name, number = round_.campaign.name, round_.number
+    settings, _ = open_round(name, number)
     with tagged(name, number):
+        for earlier in range(1, number + 1):
+            collect_late_ratings.with_options(task_run_name=f"collect late ratings: round {earlier}")(
+                round_.at(earlier), settings
+            )
         mine(name, number)
         for step in (triage, rectify):
             waiting: Any = step(name, number, closing=closing)

@@ -11,5 +11,5 @@ from tasks.errors import Waiting
 
 
 def waiting_state(waiting: Waiting) -> State[Any]:
-    """A completed state named "Waiting for ratings" or "Waiting for masks"; its data say how far they are."""
+    """A completed state named "Waiting for ratings", "... masks" or "... a word on NAME", with its data."""
     return Completed(name=f"Waiting for {waiting.what}", message=str(waiting), data=waiting)

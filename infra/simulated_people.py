@@ -35,6 +35,7 @@ from infra.guardian import ProcessStat, read_stat, still_runs
 from infra.simulated_truth import Knowledge, PeopleConfig, people_config
 from tasks.core.brush_masks import PAINTED_FROM, regions_of
 from tasks.core.label_maps import VOID
+from tasks.core.rating_needs import need_of_task
 from tasks.core.rle import decode_brush
 from tasks.errors import ConfigError, TroubleshootError
 from tasks.services.label_studio_answers import brush_result
@@ -142,8 +143,13 @@ class SimulatedPerson:
     def _rating(self, browser: httpx.Client, task: dict[str, Any]) -> list[dict[str, Any]]:
         data = task["data"]
         shown = self._knowledge.shown_map(_picture(browser, task, "map"))
+        need = need_of_task(data, self._name)
         given = self._knowledge.rate(
-            self._name, image_id=data["image_id"], map_digest=data["map_digest"], shown=shown
+            self._name,
+            image_id=data["image_id"],
+            map_digest=data["map_digest"],
+            shown=shown,
+            repeat=0 if need is None else need.repeat,
         )
         choice = OUT_OF_DOMAIN if given.out_of_domain else str(given.score)
         return [

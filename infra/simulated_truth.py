@@ -1,9 +1,10 @@
-"""What simulated people know: the truth of every image of the pool, and how each of them answers."""
+"""What simulated people know: the truth of every image they can be shown, and how each of them answers."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from configs.classes import Classes, MaskEncoding
+from configs.image_sources import ImageSource
 from configs.locations import Location
 from configs.people_sections import SimulatedPeople
 from configs.schema import Campaign
@@ -44,6 +46,7 @@ class PeopleConfig(Section):
     simulated: SimulatedPeople
     pool_images: Location
     pool_listing: Path | None = None
+    training_set: ImageSource
     raters: tuple[Slug, ...]
     annotators: tuple[Slug, ...]
     checkers: tuple[Slug, ...] = ()
@@ -67,6 +70,7 @@ def people_config(campaign: Campaign) -> PeopleConfig:
         simulated=campaign.simulated_people,
         pool_images=campaign.pool.images,
         pool_listing=campaign.pool.listing,
+        training_set=campaign.training_set,
         raters=campaign.ratings.raters,
         annotators=campaign.masks.annotators,
         checkers=campaign.masks.all_checkers,
@@ -75,7 +79,7 @@ def people_config(campaign: Campaign) -> PeopleConfig:
 
 @dataclass(frozen=True)
 class KnownImage:
-    """One image of the pool.
+    """One image of the pool or of the training set.
 
     Attributes:
         truth: (H, W) uint8 true map; None for an out-of-domain image without one.
@@ -87,10 +91,13 @@ class KnownImage:
 
 
 class Knowledge:
-    """The truth of the whole pool, in memory, and the habits of the people."""
+    """The truth of the whole pool, in memory, and the habits of the people.
+
+    The training set, whose masks everybody knows, is read when the first gold image is asked about.
+    """
 
     def __init__(self, config: PeopleConfig) -> None:
-        """Read everything that will ever be asked.
+        """Read the truth of the pool.
 
         Raises:
             DataError: an image that is not listed as out of domain has no usable mask.
@@ -98,8 +105,10 @@ class Knowledge:
         self.config = config
         self._images = _known_images(config)
 
-    def rate(self, rater: str, *, image_id: str, map_digest: str, shown: LabelMap) -> SimulatedScore:
-        """What a rater says about the map that is shown, (H, W) uint8.
+    def rate(
+        self, rater: str, *, image_id: str, map_digest: str, shown: LabelMap, repeat: int = 0
+    ) -> SimulatedScore:
+        """What a rater says about the map that is shown, (H, W) uint8, for the first time or again.
 
         Raises:
             DataError: an image the pool did not have when this was loaded.
@@ -119,7 +128,12 @@ class Knowledge:
             truth = _resized(known.truth, shown.shape[0], shown.shape[1])
             miou = image_miou(confusion(joint_histogram(truth, shown, self.config.classes.count)))
         return simulated_rating(
-            miou, out_of_domain=known.out_of_domain, person=person, image_id=image_id, map_digest=map_digest
+            miou,
+            out_of_domain=known.out_of_domain,
+            person=person,
+            image_id=image_id,
+            map_digest=map_digest,
+            repeat=repeat,
         )
 
     def paint(
@@ -169,8 +183,16 @@ class Knowledge:
             raise DataError(f"A true mask of the image {image_id} was required, but there is none.")
         return _resized(truth, size[0], size[1])
 
+    @cached_property
+    def _training_masks(self) -> dict[str, Path]:
+        """Place of the mask of every image of the training set, by the image's id."""
+        return _training_masks(self.config.training_set)
+
     def _known(self, image_id: str) -> KnownImage:
         known = self._images.get(image_id)
+        if known is None and image_id in self._training_masks:
+            mask = self._training_masks[image_id]
+            known = KnownImage(read_mask(mask, self.config.mask_encoding, self.config.classes), False)
         if known is None:
             raise DataError(
                 f"The image {image_id} was required in {self.config.pool_images}, but was not there when the "
@@ -207,6 +229,14 @@ def _known_images(config: PeopleConfig) -> dict[str, KnownImage]:
     if not images:
         raise DataError(f"Images were required in {config.pool_images}, but there is none.")
     return images
+
+
+def _training_masks(source: ImageSource) -> dict[str, Path]:
+    if source.masks is None:
+        return {}
+    uris = find_image_files(source.images, what="training_set").uris
+    files = [(uri, source.masks / f"{stem_of(uri)}.png") for uri in uris]
+    return {hashlib.sha256(read_bytes(uri)).hexdigest(): mask for uri, mask in files if mask.is_file()}
 
 
 def _resized(label_map: LabelMap, height: int, width: int) -> LabelMap:

@@ -12,6 +12,7 @@ import onnx
 import torch
 
 from models.onnx_networks import OnnxNetwork
+from models.state_dicts import first_line
 from models.torch_networks import TorchNetwork
 from models.zoo import LoadedModel
 from tasks.errors import DataError
@@ -61,7 +62,7 @@ def export_onnx(model: LoadedModel) -> bytes:
     except (RuntimeError, ValueError, TypeError, NotImplementedError, onnx.checker.ValidationError) as error:
         raise DataError(
             f"The network of {model.spec.name!r} cannot be exported to ONNX: "
-            f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200]}"
+            f"{type(error).__name__}: {first_line(error)}"
         ) from error
     finally:
         model.engine.module.to(memory_format=torch.channels_last)

@@ -16,6 +16,18 @@ from torch import Tensor
 from models.weights import write_atomically
 from tasks.errors import DataError
 
+# What libraries raise for files that are damaged, anywhere in their bytes.
+_DAMAGED = (
+    safetensors.SafetensorError,
+    pickle.UnpicklingError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+)
+
 
 def load_state(path: Path) -> dict[str, Tensor]:
     """The state dict in the file at `path`, floating-point tensors as float32 on the CPU.
@@ -42,14 +54,19 @@ def load_state(path: Path) -> dict[str, Tensor]:
                 f"{path}: weights must be a .safetensors file, or a .pt/.pth file that holds only tensors; "
                 f"got {path.suffix or 'no suffix'!r}. Use safetensors.torch.save_file(state_dict, path)."
             )
-    except (safetensors.SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except _DAMAGED as error:
         raise DataError(
             f"{path}: a state dict of tensors was required, but the file cannot be read as one "
-            f"({str(error).splitlines()[0]}). Save it with safetensors.torch.save_file(state_dict, path)."
+            f"({first_line(error)}). Save it with safetensors.torch.save_file(state_dict, path)."
         ) from error
     if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
         state = state["state_dict"]
     return _checked_state(state, path)
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, cut to a line; its kind where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
 def fit(network: torch.nn.Module, state: Mapping[str, Tensor], where: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import datetime
 
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
@@ -14,7 +15,9 @@ from tasks.core.label_maps import colourise
 from tasks.core.records import DRAWING_ORDER, IMAGES, MAPS, SCORES
 from tasks.image_files import read_verified
 from tasks.label_map_files import MAPS_FILE, read_label_map
+from tasks.people_progress import HEADERS, PersonProgress, progress_cells
 from tasks.pictures import encode_jpeg, thumbnail
+from tasks.pseudonyms import Pseudonyms
 from tasks.rounds import Round
 from tasks.score_tables import Scores, matrix_table
 from tasks.stage import stage_task
@@ -70,12 +73,32 @@ def announce_links(round_: Round, settings: Settings, what: str, projects: dict[
     if _is_announced(round_, what, places):
         return
     lines = [f"Label Studio projects for the {what} of round {round_.number}:", ""]
+    people = Pseudonyms(round_.open_store())
     lines += [
-        f"- {person}: [{base}/projects/{number}]({base}/projects/{number}/data)"
+        f"- {people.of(person)}: [{base}/projects/{number}]({base}/projects/{number}/data)"
         for person, number in projects.items()
     ]
     create_markdown_artifact(key=artifact_key(round_, f"label-studio-{what}"), markdown="\n".join(lines))
     _mark_announced(round_, what, places)
+
+
+@stage_task("announce people")
+def announce_people(round_: Round, progress: list[PersonProgress]) -> None:
+    """How far everybody is with the open stage, under pseudonyms; a new version whenever an answer came."""
+    people = Pseudonyms(round_.open_store())
+    so_far = [[row.person, row.work, row.done, row.remaining] for row in progress]
+    if _is_announced(round_, "people", digest_of(so_far)):
+        return
+    now = datetime.datetime.now(datetime.UTC)
+    table = [HEADERS, ["---"] * len(HEADERS), *progress_cells(progress, now, people.of)]
+    lines = [
+        f"People at work in round {round_.number}, as of {now:%Y-%m-%d %H:%M} UTC.",
+        "The expected end is that of somebody who goes on now without a break.",
+        "",
+        *(f"| {' | '.join(cells)} |" for cells in table),
+    ]
+    create_markdown_artifact(key=artifact_key(round_, "people"), markdown="\n".join(lines))
+    _mark_announced(round_, "people", digest_of(so_far))
 
 
 @stage_task("announce results")

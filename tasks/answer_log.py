@@ -66,7 +66,7 @@ def newest_per_annotation(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]
     """The newest row of every annotation, oldest annotation first: an edit replaces what it edited."""
     newest: dict[tuple[Any, ...], dict[str, Any]] = {}
     for row in sorted(rows, key=_moment):
-        person = row.get("rater") or row.get("annotator")
+        person = row.get("rater") or row.get("annotator") or row.get("checker")
         newest[(row["image_id"], person, row["annotation_id"])] = row
     return list(newest.values())
 

@@ -30,15 +30,18 @@ from tasks.artifacts import ArtifactRef, ArtifactStore
 from tasks.core.digests import digest_of_bytes
 from tasks.core.records import ANSWERS, CHECKS, DRAWINGS
 from tasks.errors import ConfigError, DataError
+from tasks.pseudonyms import FOLDER as PEOPLE
 from tasks.rounds import Round, index_entries
 
 FORMAT, VERSION = "madloop-backup", 1
 MANIFEST = "manifest.json"
 LOGS = (ANSWERS, DRAWINGS, CHECKS)  # all that people did
 LEFT_OUT = frozenset({"trials"})  # stages whose index entries stay outside
-_FOLDERS = ("artefacts", "blobs", "campaigns", "reports")
+_FOLDERS = ("artefacts", "blobs", "campaigns", PEOPLE, "reports")
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 _CHUNK_BYTES = 1 << 20
+_PACKED_BYTES = 1 << 16
+_BROKEN = (zstandard.ZstdError, tarfile.TarError, EOFError)
 
 
 class Stored(BaseModel):
@@ -90,6 +93,7 @@ class BackupContent:
         reports = (n for n in storage.names("reports") if re.fullmatch(rf"reports/{name}-round-\d+.*", n))
         self._names |= dict.fromkeys(reports)
         rounds = f"campaigns/{name}/rounds/"
+        self._names |= dict.fromkeys(storage.names(PEOPLE))
         others = (n for n in storage.names(f"campaigns/{name}") if not n.startswith(rounds))
         self._names |= dict.fromkeys(others)
 
@@ -155,11 +159,11 @@ def verify_backup(path: Path) -> Manifest:
         if manifest is not None:
             raise DataError(f"{path}: the manifest was required to come last, but {name} follows it.")
         if name == MANIFEST:
-            manifest = _manifest_of(path, stream.read())
+            manifest = _manifest_of(path, _content(path, name, stream))
             continue
         if name in found:
             raise DataError(f"{path}: {name} was required to be there once, but is there twice.")
-        found[name] = _stored(stream)
+        found[name] = _stored(path, name, stream)
         if name.startswith("blobs/") and found[name].sha256 != Path(name).stem:
             raise DataError(f"{path}: {name} is damaged: its content is not what its name says.")
     if manifest is None:
@@ -177,10 +181,10 @@ def verify_backup(path: Path) -> Manifest:
 
 
 def is_answer(name: str) -> bool:
-    """Whether a file is of the logs of what people did, or a mask: named by content, in nobody's way."""
+    """Whether a file is of a log of what people did, or a mask: named by content, in nobody's way."""
     parts = name.split("/")
     logs = {record.name for record in LOGS}
-    return parts[0] == "blobs" or (parts[0] == "campaigns" and parts[2] in logs)
+    return parts[0] == "blobs" or (parts[0] == "campaigns" and len(parts) > 2 and parts[2] in logs)
 
 
 def conflicts(store: ArtifactStore, files: Mapping[str, Stored]) -> list[str]:
@@ -201,7 +205,7 @@ def restore_files(path: Path, store: ArtifactStore, manifest: Manifest, wanted: 
     for name, stream in _members(path):
         if name == MANIFEST or not wanted(name):
             continue
-        data = stream.read()
+        data = _content(path, name, stream)
         if name not in manifest.files or digest_of_bytes(data) != manifest.files[name].sha256:
             raise DataError(f"{path}: {name} has changed since the backup was verified; run it again.")
         if store.storage.put_if_absent(name, data):
@@ -211,15 +215,33 @@ def restore_files(path: Path, store: ArtifactStore, manifest: Manifest, wanted: 
     return fresh
 
 
+class _Frame(io.BufferedIOBase):
+    """What a zstd frame holds; one that was cut short is an error even where only its checksum is missing."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._frame = zstandard.ZstdDecompressor().decompressobj()
+        self._rest = b""
+
+    def read(self, size: int | None = -1) -> bytes:
+        """The next bytes, at most `size`; none at the end of the frame."""
+        size = _CHUNK_BYTES if size is None or size < 0 else size
+        while len(self._rest) < size and not self._frame.eof:
+            packed = self._file.read(_PACKED_BYTES)
+            if not packed:
+                raise EOFError("the file ends before its data do")
+            self._rest += self._frame.decompress(packed)
+        taken, self._rest = self._rest[:size], self._rest[size:]
+        return taken
+
+
 @contextmanager
-def _reading(path: Path) -> Iterator[tuple[tarfile.TarFile, IO[bytes]]]:
+def _reading(path: Path) -> Iterator[tuple[tarfile.TarFile, _Frame]]:
     try:
-        with (
-            path.open("rb") as file,
-            zstandard.ZstdDecompressor().stream_reader(file) as plain,
-            tarfile.open(fileobj=plain, mode="r|") as archive,
-        ):
-            yield archive, plain
+        with path.open("rb") as file:
+            plain = _Frame(file)
+            with tarfile.open(fileobj=plain, mode="r|") as archive:
+                yield archive, plain
     except OSError as error:
         raise ConfigError(
             f"A backup was required at {path}, but it cannot be read: {error.strerror}."
@@ -242,8 +264,20 @@ def _members(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
                 yield member.name, stream
             while plain.read(_CHUNK_BYTES):  # to the end, where the checksum is
                 pass
-    except (zstandard.ZstdError, tarfile.TarError, EOFError) as error:
-        raise DataError(f"{path} is no backup, or is damaged, in {last} or after it: {error}.") from error
+    except _BROKEN as error:
+        raise _damaged(path, last, error) from error
+
+
+def _content(path: Path, name: str, stream: IO[bytes], size: int = -1) -> bytes:
+    """The next `size` bytes of a member, all that is left by default."""
+    try:
+        return stream.read(size)
+    except _BROKEN as error:
+        raise _damaged(path, name, error) from error
+
+
+def _damaged(path: Path, last: str, error: Exception) -> DataError:
+    return DataError(f"{path} is no backup, or is damaged, in {last} or after it: {error}.")
 
 
 def _is_ours(name: str) -> bool:
@@ -265,9 +299,9 @@ def _manifest_of(path: Path, content: bytes) -> Manifest:
     return manifest
 
 
-def _stored(stream: IO[bytes]) -> Stored:
+def _stored(path: Path, name: str, stream: IO[bytes]) -> Stored:
     sha, size = hashlib.sha256(), 0
-    while chunk := stream.read(_CHUNK_BYTES):
+    while chunk := _content(path, name, stream, _CHUNK_BYTES):
         sha.update(chunk)
         size += len(chunk)
     return Stored(sha256=sha.hexdigest(), size_bytes=size)

@@ -72,6 +72,13 @@ class Selection:
 def write_selection(round_: Round, selection: Selection, draft: Draft) -> None:
     """Select the candidates and write them with their windows, shortfalls and the recorded drawing order."""
     campaign, data = round_.campaign, selection.data
+    equal = _equal_competitors(data)
+    if equal:
+        raise DataError(
+            f"Competitors that differ from the target were required, but on every image of the pool {equal} "
+            f"{'has' if len(equal) == 1 else 'have'} the target's own map: people would rate what no model "
+            "doubts. Replace them; the same weights under two names are one reason."
+        )
     rule = ranking_rule(campaign, selection.windows, selection.excluded)
     chosen = select_candidates(data, rule)
     if not chosen:
@@ -91,6 +98,14 @@ def write_selection(round_: Round, selection: Selection, draft: Draft) -> None:
     draft.write_table(WINDOWS, [_window_row(names[i], window) | labels for i, window in used.items()])
     draft.write_table(SELECTION, [row | labels for row in _selection_rows(data)])
     draft.write_table(DRAWING_ORDER, _order_rows(round_, data, chosen, sturdy))
+
+
+def _equal_competitors(data: RankingInput) -> list[str]:
+    """Competitors that differ from the target on no image."""
+    n_equal = (data.discrepancies == 0).sum(axis=1)
+    return [
+        name for name, n in zip(data.competitors, n_equal, strict=True) if n == len(data.image_ids) and n > 0
+    ]
 
 
 def _selection_rows(data: RankingInput) -> list[dict[str, Any]]:
@@ -173,7 +188,8 @@ def choose_candidates(
         excluded: images of any earlier S or T, and images declared out of domain.
 
     Raises:
-        DataError: there is no candidate, so nobody could be asked anything.
+        DataError: there is no candidate, so nobody could be asked anything; or a competitor never differs
+            from the target.
     """
     store, campaign = round_.open_store(), round_.campaign
     config = {

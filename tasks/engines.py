@@ -5,12 +5,9 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
-
-import numpy as np
 
 from configs.model_specs import ModelSpec, can_be_trained
 from configs.schema import Campaign
@@ -21,26 +18,23 @@ from models.preprocess import comparison_shape
 from models.weights import model_digest
 from models.zoo import AnyModel, LoadedModel, load_model
 from tasks.artifacts import ArtifactRef, ArtifactStore, Draft, StageKey
-from tasks.core.confusion import joint_histogram
 from tasks.core.digests import digest_of
 from tasks.core.label_maps import LabelMap, map_digest
-from tasks.core.ranking import select_candidates, unique_images
 from tasks.core.records import ENGINES, IMAGES, LABEL_AREAS, PARITY
 from tasks.errors import DataError
 from tasks.image_files import read_verified, stem_of
 from tasks.label_map_files import MAPS_FILE, LabelMapWriter, read_label_map
+from tasks.parity import ONNX, OWN, Parity, engine_rows
 from tasks.pool_pass import ONNX_FILE
 from tasks.prediction_cache import pool_engine_of
 from tasks.progress import progress
-from tasks.ranking_inputs import area_windows, ranking_input, ranking_rule
 from tasks.rounds import Round, remember
 from tasks.stage import stage_task
 from tasks.worker_processes import share_out, usable_cores
 
-VERSION = 1
-OWN, ONNX = "own", "onnxruntime"  # the engine a model comes with, and the one it may be exported to
+VERSION = 1  # of the maps of both engines
+CHOICE_VERSION = 2  # of the verdict
 FAILURE_FILE = "failure.txt"  # why there is no graph; empty where there is one
-LEAST_AGREEMENT = 0.999  # share of pixels on which the two engines must name the same class
 
 Row = dict[str, Any]
 
@@ -113,106 +107,40 @@ def _maps(campaign: Campaign, models: Mapping[str, AnyModel], image_id: str, uri
         return {}
 
 
-@dataclass(frozen=True)
-class Parity:
-    """What the comparison of a model's two engines found.
-
-    Attributes:
-        own: image_id -> map by torch.
-        onnx: image_id -> map by ONNX Runtime; empty where the model does not run there.
-        failure: why it does not.
-    """
-
-    own: Mapping[str, LabelMap]
-    onnx: Mapping[str, LabelMap]
-    failure: str = ""
-
-    @property
-    def agreement(self) -> float:
-        """Share of all pixels that are of one class in both, 0..1; NaN without images."""
-        pixels = sum(label_map.size for label_map in self.own.values())
-        equal = sum(int((self.own[i] == self.onnx[i]).sum()) for i in self.own)
-        return equal / pixels if pixels else math.nan
-
-    @classmethod
-    def of(cls, store: ArtifactStore, ref: ArtifactRef) -> Parity:
-        """What `measure_parity` stored."""
-        maps: dict[str, dict[str, LabelMap]] = {OWN: {}, ONNX: {}}
-        for row in store.rows(ref, PARITY):
-            maps[row["engine"]][row["image_id"]] = read_label_map(store.path(ref, MAPS_FILE), row)
-        failure = store.path(ref, FAILURE_FILE).read_text(encoding="utf-8")
-        return cls(maps[OWN], maps[ONNX], failure)
-
-
-def candidates_by(
-    campaign: Campaign, maps: Mapping[str, Mapping[str, LabelMap]], label_areas: list[Row]
-) -> list[str]:
-    """M of a few images alone.
-
-    Args:
-        campaign: for the rule.
-        maps: model -> image_id -> map, the target first.
-        label_areas: rows of the round's label areas, for the windows.
-    """
-    n = campaign.classes.count
-    (_, ours), *competitors = maps.items()
-    shared = sorted(set(ours).intersection(*(theirs for _, theirs in competitors)))
-    histograms = {
-        name: (shared, np.array([joint_histogram(ours[i], theirs[i], n) for i in shared], np.int64))
-        for name, theirs in competitors
-    }
-    if not shared:
-        return []
-    data = ranking_input(campaign, histograms, {image_id: image_id for image_id in shared})
-    rule = ranking_rule(campaign, area_windows(campaign, label_areas), frozenset())
-    return unique_images(select_candidates(data, rule))
-
-
-def engine_rows(campaign: Campaign, parities: Mapping[str, Parity], label_areas: list[Row]) -> list[Row]:
-    """Which engine runs each model, and why: rows of the record `engines`.
-
-    ONNX Runtime runs a model if it gives the same class on `LEAST_AGREEMENT` of all compared pixels; and if,
-    with all such models on it, M of the compared images is that of torch. Otherwise torch does.
-
-    Args:
-        campaign: for the rule of M.
-        parities: by model, the target first.
-        label_areas: rows of the round's label areas.
-    """
-    reasons = {name: _refusal(parity) for name, parity in parities.items()}
-    passed = [name for name, reason in reasons.items() if not reason]
-    if passed:
-        own = {name: parity.own for name, parity in parities.items()}
-        mixed = own | {name: parities[name].onnx for name in passed}
-        before, after = (candidates_by(campaign, maps, label_areas) for maps in (own, mixed))
-        if before != after:
-            differing = len(set(before) ^ set(after))
-            reasons |= dict.fromkeys(passed, f"{differing} other candidates among the compared images")
-    return [
-        {
-            "model": name,
-            "engine": ONNX if not reasons[name] else OWN,
-            "agreement": None if parity.failure else parity.agreement,
-            "n_images": len(parity.own),
-            "reason": reasons[name],
-        }
-        for name, parity in parities.items()
-    ]
-
-
-def _refusal(parity: Parity) -> str:
-    """Why the model may not run in ONNX Runtime; empty where it may."""
-    if parity.failure:
-        return parity.failure
-    if not parity.agreement >= LEAST_AGREEMENT:
-        return f"only {parity.agreement:.6f} of the pixels agree, {LEAST_AGREEMENT} are required"
-    return ""
+def stored_parity(store: ArtifactStore, ref: ArtifactRef) -> Parity:
+    """What `measure_parity` stored."""
+    maps: dict[str, dict[str, LabelMap]] = {OWN: {}, ONNX: {}}
+    for row in store.rows(ref, PARITY):
+        maps[row["engine"]][row["image_id"]] = read_label_map(store.path(ref, MAPS_FILE), row)
+    failure = store.path(ref, FAILURE_FILE).read_text(encoding="utf-8")
+    return Parity(maps[OWN], maps[ONNX], failure)
 
 
 def parity_images(campaign: Campaign, pool: list[Row]) -> tuple[tuple[str, str], ...]:
     """The pool images on which engines are compared, (image_id, uri): a seeded draw."""
     drawn = sorted((digest_of([campaign.seed, r["image_id"]]), r["image_id"], r["uri"]) for r in pool)
     return tuple((image_id, uri) for _, image_id, uri in drawn[: campaign.predictions.parity_images])
+
+
+def compared_images(round_: Round, pool: list[Row]) -> tuple[tuple[str, str], ...]:
+    """The images of the campaign's first draw that the pool still has, (image_id, uri); drawn once.
+
+    A new version of the target is compared on the images that the competitors were compared on, whatever the
+    pool has gained since.
+    """
+    campaign, store = round_.campaign, round_.open_store()
+    n = campaign.predictions.parity_images
+    key = StageKey("parity_images", 1, {"campaign": campaign.name, "seed": campaign.seed, "n": n})
+    drawn = store.make(
+        key,
+        lambda draft: draft.write_table(
+            IMAGES,
+            [{"dataset": "pool", "image_id": i, "uri": uri} for i, uri in parity_images(campaign, pool)],
+        ),
+    )
+    places = {row["image_id"]: row["uri"] for row in pool}
+    listed = [row["image_id"] for row in store.rows(drawn, IMAGES)]
+    return tuple((image_id, places[image_id]) for image_id in listed if image_id in places)
 
 
 @stage_task("choose engines")
@@ -230,7 +158,7 @@ def choose_engines(round_: Round, specs: list[ModelSpec], pool: ArtifactRef) -> 
     names = campaign.classes.names
     key = StageKey(
         "engines",
-        VERSION,
+        CHOICE_VERSION,
         {
             "predictions": settings.model_dump(mode="json", exclude={"processes", "shard_size", "threads"}),
             "discrepancies": campaign.discrepancies.model_dump(mode="json"),
@@ -247,9 +175,10 @@ def choose_engines(round_: Round, specs: list[ModelSpec], pool: ArtifactRef) -> 
             rows = [{"model": spec.name, "engine": OWN, "n_images": 0, "reason": reason} for spec in specs]
             draft.write_table(ENGINES, [row | round_.labels for row in rows])
             return
-        refs = _parities(round_, specs, store.rows(pool, IMAGES))
-        parities = {name: Parity.of(store, ref) for name, ref in refs.items()}
-        rows = engine_rows(campaign, parities, store.rows(pool, LABEL_AREAS))
+        images = [row for row in store.rows(pool, IMAGES) if row["dataset"] == "pool"]
+        refs = _parities(round_, specs, images)
+        parities = {name: stored_parity(store, ref) for name, ref in refs.items()}
+        rows = engine_rows(campaign, parities, store.rows(pool, LABEL_AREAS), len(images))
         for row in rows:
             if row["engine"] == ONNX:
                 row["graph"] = json.dumps(asdict(refs[str(row["model"])]))
@@ -261,7 +190,7 @@ def choose_engines(round_: Round, specs: list[ModelSpec], pool: ArtifactRef) -> 
 def _parities(round_: Round, specs: list[ModelSpec], images: list[Row]) -> dict[str, ArtifactRef]:
     """By model, in the order of `specs`: both engines' maps of some pool images."""
     campaign = round_.campaign
-    drawn = parity_images(campaign, [row for row in images if row["dataset"] == "pool"])
+    drawn = compared_images(round_, images)
     orders = {spec.name: ParityOrder(campaign, round_.store, spec, drawn) for spec in specs}
     found: dict[str, ArtifactRef] = {}
     processes = campaign.predictions.processes or usable_cores()

@@ -57,6 +57,16 @@ class Waiting:
         return f"waiting for people: {self.done} of {self.needed} {self.what}"
 
 
+@dataclass(frozen=True)
+class WaitingForWord(Waiting):
+    """All answers are there, but the owner has to decide something; `reason` says what, and how."""
+
+    reason: str = ""
+
+    def __str__(self) -> str:
+        return f"waiting for {self.what}: {self.reason}"
+
+
 class NotReadyError(TroubleshootError):
     """People have not given all the answers that the next stage needs; `waiting` says how far they are."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath, PurePosixPath
 
-from configs.locations import is_object_uri
+from configs.locations import is_object_uri, split_object_uri
 from models.decoding import IMAGE_SUFFIXES
 from tasks.core.digests import digest_of_bytes
 from tasks.errors import ConfigError, DataError
@@ -73,14 +73,14 @@ def read_bytes(uri: str, *, max_bytes: int | None = None) -> bytes:
 
     Args:
         uri: path or `s3://` URI.
-        max_bytes: what the file may have; a larger one on this machine is not read.
+        max_bytes: what the file may have; a larger one is not read.
 
     Raises:
         DataError: there is no such file, it is something else than a file, cannot be read, or is too large.
         ServiceError: the object store does not answer or refused.
     """
     if is_object_uri(uri):
-        content = read_object(uri)
+        content = read_object(uri, max_bytes=max_bytes)
         size = len(content)
     else:
         path = Path(uri)
@@ -131,13 +131,18 @@ def _files_below(root: Path) -> FoundFiles:
             if identity in above:
                 found.unusable.append((str(folder), "a link to a folder that it lies in; it is not followed"))
                 continue
-            for path in folder.iterdir():
+            entries = list(folder.iterdir())
+        except OSError as error:
+            found.unusable.append((str(folder), f"the folder cannot be read: {error.strerror}"))
+            continue
+        for path in entries:
+            try:
                 if path.is_dir():
                     waiting.append((path, above | {identity}))
                 elif is_image_name(path.name):
                     _note(path, found)
-        except OSError as error:
-            found.unusable.append((str(folder), f"the folder cannot be read: {error.strerror}"))
+            except OSError as error:  # a link whose target cannot be looked at; the others are none the worse
+                found.unusable.append((str(path), f"it cannot be looked at: {error.strerror}"))
     found.uris.sort(key=PurePath)
     found.unusable.sort()
     return found
@@ -160,9 +165,26 @@ def _listed_places(listing: Path, what: str) -> list[str]:
     """Places named in a text file."""
     try:
         lines = [line.strip() for line in listing.read_text(encoding="utf-8").splitlines()]
+        for number, line in enumerate(lines, start=1):
+            _check_place(line, f"`{what}.images` {listing}, line {number}")
     except (UnicodeDecodeError, OSError) as error:
         raise ConfigError(
             f"`{what}.images` {listing} is a file, so it must be UTF-8 text that names one image a line: "
             f"{error}."
         ) from error
     return [line if is_object_uri(line) else str(listing.parent / line) for line in lines if line]
+
+
+def _check_place(line: str, where: str) -> None:
+    """Refuse what is neither a path nor an object's URI; it may hold a signature, so it is not repeated."""
+    scheme, separator, _ = line.partition("://")
+    if is_object_uri(line):
+        try:
+            split_object_uri(line)
+        except ValueError as error:
+            raise ConfigError(f"{where}: {error}.") from error
+    elif separator and scheme.isalnum():
+        raise ConfigError(
+            f"{where} must be a path or `s3://bucket/key`, but begins with {scheme}://. Download such "
+            "images, or put them into a bucket."
+        )

@@ -55,6 +55,7 @@ def read_label_map(path: Path, row: Mapping[str, Any]) -> LabelMap:
         return np.frombuffer(content, np.uint8).reshape(row["height"], row["width"])
     except (zstandard.ZstdError, ValueError) as error:
         raise DataError(
-            f"The map at byte {row['offset']} of {path} is damaged ({error}); remove that artefact's folder "
+            f"The map at byte {row['offset']} of {path} is damaged ({error}). Remove the folder "
+            f"{path.parent.parent} with its complete.json, for a store on S3 the objects of that name, too, "
             "and run again."
         ) from error

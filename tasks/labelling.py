@@ -7,8 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from configs.locations import is_object_uri
-from configs.settings import Settings, ensure_logins
+from configs.logins import ensure_logins
+from configs.settings import Settings
+from tasks.errors import ConfigError, ServiceError
+from tasks.label_studio_projects import note_project
 from tasks.picture_places import BucketPictures, LocalPictures
+from tasks.pseudonyms import Pseudonyms
 from tasks.rounds import Round
 from tasks.served_pictures import PictureFolder
 from tasks.services.label_studio import LabelStudioService
@@ -64,25 +68,50 @@ def project_title(round_: Round, work: str, person: str) -> str:
 
 def find_project(service: LabelStudioService, round_: Round, work: str, person: str) -> OpenProject | None:
     """A person's project of this round as `open_project` made it; None before that. Two small requests."""
-    project_id = service.find_project(project_title(round_, work, person))
-    user_id = service.find_person(person)
+    with _without_name(round_, person):
+        project_id = service.find_project(project_title(round_, work, person))
+        user_id = service.find_person(person)
     return None if project_id is None or user_id is None else OpenProject(project_id, user_id)
 
 
 def open_project(
     service: LabelStudioService, round_: Round, settings: Settings, person: str, screen: Screen
 ) -> OpenProject:
-    """A person's project of this round; the login and the project are made if they do not exist."""
-    login = ensure_logins(settings, [person])[person]
-    account = service.ensure_person(person, login.password.get_secret_value())
-    project_id = service.ensure_project(
-        ProjectSpec(
-            title=project_title(round_, screen.work, person),
-            label_config=screen.xml,
-            description=screen.description,
-            instruction=screen.instruction,
-            local_files=settings.label_studio_files / round_.campaign.name,
-            bucket=picture_folder(round_, settings).place.served_bucket(round_.campaign.name, settings),
+    """A person's project of this round; the login and the project are made if they do not exist.
+
+    Raises:
+        ConfigError: the person was removed.
+    """
+    roles = round_.campaign.people.get(person, ())
+    login = ensure_logins(settings, [person], roles)[person]
+    if login.removed:
+        raise ConfigError(
+            f"{Pseudonyms(round_.open_store()).of(person)} was required for {screen.work} in round "
+            f"{round_.number} of {round_.campaign.name}, but was removed from Label Studio. `madloop people "
+            "list` says who it is. Use `madloop people add`, or name somebody else in the campaign file."
         )
-    )
+    campaign = round_.campaign.name
+    with _without_name(round_, person):
+        account = service.ensure_person(person, login.password.get_secret_value(), email=login.email)
+        project_id = service.ensure_project(
+            ProjectSpec(
+                title=project_title(round_, screen.work, person),
+                label_config=screen.xml,
+                description=screen.description,
+                instruction=screen.instruction,
+                local_files=settings.label_studio_files / campaign,
+                bucket=picture_folder(round_, settings).place.served_bucket(campaign, settings),
+            )
+        )
+    note_project(round_, screen.work, person, project_id)
     return OpenProject(project_id, account.user_id)
+
+
+@contextmanager
+def _without_name(round_: Round, person: str) -> Iterator[None]:
+    """Errors raised inside call the person by the pseudonym: Prefect keeps what they say."""
+    try:
+        yield
+    except ServiceError as error:
+        people = Pseudonyms(round_.open_store())
+        raise type(error)(people.text(str(error), [person])) from None

@@ -7,13 +7,14 @@ there may be many, only the headers are read, and damage further on is found whe
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from configs.image_sources import ImageSource
+from configs.model_specs import LabelMaps
 from configs.schema import Campaign
 from models.decoding import decode_image, read_header, read_mask
 from tasks.artifacts import ArtifactRef, Draft, StageKey
@@ -107,7 +108,8 @@ def list_source(campaign: Campaign, dataset: str, source: ImageSource, seen: dic
     metadata = read_metadata(source)
     found = source_files(source, what=dataset)
     listing = Listing([], [_reject(uri, reason) for uri, reason in found.unusable], [])
-    uris = _without_twins(source, found.uris, listing)
+    by_stem = [spec.path for spec in (campaign.target, *campaign.competitors) if isinstance(spec, LabelMaps)]
+    uris = _without_twins(source, found.uris, listing, by_stem)
     with progress(f"reading {dataset} images", len(uris), "image") as shown:
         for uri, examined in _examined_ahead(uris, lambda uri: _examine(uri, source)):
             shown.advance()
@@ -134,16 +136,22 @@ def list_source(campaign: Campaign, dataset: str, source: ImageSource, seen: dic
     return listing
 
 
-def _without_twins(source: ImageSource, uris: list[str], listing: Listing) -> list[str]:
-    """The files that masks and metadata, which go by stem, can be told apart for; twins go to the rejects."""
-    if source.masks is None and source.metadata is None:
-        return uris
+def _without_twins(
+    source: ImageSource, uris: list[str], listing: Listing, label_maps: Sequence[Path]
+) -> list[str]:
+    """The files that whatever goes by stem can be told apart for; twins go to the rejects.
+
+    Masks and metadata go by stem, and so do finished label maps, the files of `label_maps`, of that name.
+    """
     counts = Counter(stem_of(uri) for uri in uris)
+    twins = {stem for stem, count in counts.items() if count > 1}
+    if source.masks is None and source.metadata is None:
+        twins = {stem for stem in twins if any((folder / f"{stem}.png").is_file() for folder in label_maps)}
     for uri in uris:
-        if (count := counts[stem_of(uri)]) > 1:
-            reason = f"{count} images are called {_shown(stem_of(uri))!r}; masks and metadata go by that"
+        if (stem := stem_of(uri)) in twins:
+            reason = f"{counts[stem]} images are called {_shown(stem)!r}; masks, metadata or maps go by that"
             listing.rejects.append(_reject(uri, reason))
-    return [uri for uri in uris if counts[stem_of(uri)] == 1]
+    return [uri for uri in uris if stem_of(uri) not in twins]
 
 
 def _examined_ahead(

@@ -31,7 +31,6 @@ _CACHES = {
 }
 _ENDS = ("report", "closing_report")  # index entries of a round that is never entered again
 _MARKER = "complete.json"
-_LOST = "networks of trials that lost, in rounds that have ended"
 
 
 @dataclass(frozen=True)
@@ -65,8 +64,9 @@ def prunable(store: ArtifactStore, campaign: str | None, now: float) -> list[Pru
         own = {name: entries for name, entries in lost.items() if _is_of(entries, campaign)}
         return list(_trials(store, own, now))
     needed = _Needed(store, [ref for entries in indices.values() for ref in entries.values()])
+    caches = [] if _has_open_pass(indices) else _caches(store, needed, now)
     return [
-        *_caches(store, needed, now),
+        *caches,
         *_artefacts(store, "histograms", "histograms that no round refers to", needed, now),
         *_artefacts(store, "trials", "trials that no round refers to", needed, now),
         *_trials(store, lost, now),
@@ -118,6 +118,16 @@ def _caches(store: ArtifactStore, needed: _Needed, now: float) -> Iterator[Pruna
         for folder, objects in _grouped(store.storage.entries(f"artefacts/{stage}"), 2).items():
             if stage == "joint_histograms" or not needed.has_cache(folder):
                 yield from _old(what, store.storage, objects, now)
+
+
+def _has_open_pass(indices: dict[str, dict[str, ArtifactRef]]) -> bool:
+    """Whether a round has begun and has no candidates yet: nothing names what it has predicted so far."""
+    stages: dict[str, set[str]] = defaultdict(set)
+    for entries in indices.values():
+        for name in entries:
+            folder, _, stage = name.removesuffix(".json").rpartition("/")
+            stages[folder].add(stage)
+    return any("pool" in done and "candidates" not in done for done in stages.values())
 
 
 def _artefacts(

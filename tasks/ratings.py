@@ -2,93 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from configs.classes import Classes
 from configs.settings import Settings
-from tasks.answer_log import VALID, append_to_log, newest_valid, read_log
 from tasks.artifacts import ArtifactRef, Draft, StageKey
 from tasks.core.consensus import Rating, consensus
 from tasks.core.digests import digest_of
-from tasks.core.records import ANSWERS, IMAGES, MAPS, RATINGS
-from tasks.errors import Waiting
+from tasks.core.rating_needs import RatingNeed, in_order, needs_in, of_rater
+from tasks.core.records import GOLD, IMAGES, MAPS, RATED_ANSWERS, RATING_PLAN, RATINGS
+from tasks.decisions import decisions_of
+from tasks.errors import ConfigError, ServiceError, Waiting
 from tasks.label_map_files import MAPS_FILE, read_label_map
-from tasks.labelling import Screen, find_project, label_studio, open_project, picture_folder
+from tasks.labelling import Screen, label_studio, open_project, picture_folder
 from tasks.progress import progress
-from tasks.rounds import Round, remember
-from tasks.services.label_studio_answers import Answer, NoRating, parse_rating
+from tasks.pseudonyms import Pseudonyms
+from tasks.rating_answers import RATING_WORK, answered, poll_ratings, reconcile_ratings
+from tasks.rating_holds import word_needed
+from tasks.rating_instructions import served_instructions
+from tasks.rounds import Round, recall, remember
+from tasks.served_pictures import PictureFolder
 from tasks.services.label_studio_records import Task
 from tasks.services.label_studio_screens import rating_screen
 from tasks.stage import stage_task
+from tasks.warnings_log import warn
 
-VERSION = 1
-RATING_WORK = "rating"
-INSTRUCTION = """<h3>How good is the predicted segmentation?</h3>
-<p>Left the image, in the middle the map of the model, right both together. Judge the whole map.</p>
-<p><b>1 bad</b> - most of it is wrong or missing &middot; <b>2 poor</b> - large errors &middot;
-<b>3 fair</b> - clear errors, but usable &middot; <b>4 good</b> - small errors &middot;
-<b>5 excellent</b> - hardly anything to correct.</p>
-<p><b>0 out of domain</b> - the model should never have been shown such an image.</p>
-<p>Press 1 to 5 or 0, then Enter. Please use <i>Label All Tasks</i> only,
-and do not discuss single images.</p>"""
+VERSION = 2
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class RatingNeed:
-    """One rating that the round needs: this image with this map, by this rater."""
+class RatingSources:
+    """What is rated: the round's images, its maps, its drawing order, and the plan of who is shown what."""
 
-    image_id: str
-    map_digest: str
-    rater: str
-
-    @property
-    def key(self) -> str:
-        """Our own key of the task in Label Studio: the same need is never published twice."""
-        return digest_of(["rating", self.image_id, self.map_digest, self.rater, 0])[:32]
-
-
-def needs_of(raters: Iterable[str], maps: Iterable[Row]) -> list[RatingNeed]:
-    """All ratings of a round: every rater, every candidate."""
-    shown = [(row["image_id"], row["map_digest"]) for row in maps if row["role"] == "target"]
-    return [RatingNeed(image_id, digest, rater) for rater in raters for image_id, digest in shown]
-
-
-def valid_answers(rows: Iterable[Row]) -> dict[RatingNeed, Row]:
-    """The newest valid answer to every need, whoever asked and whenever."""
-    first = [row for row in rows if row["repeat"] == 0]
-    return newest_valid(first, lambda row: RatingNeed(row["image_id"], row["map_digest"], row["rater"]))
-
-
-def answer_row(answer: Answer, rater: str, author_id: int) -> Row:
-    """An answer of Label Studio as a row of the log; what is not a valid answer says so in its state."""
-    parsed = parse_rating(answer)
-    score, out_of_domain, state = None, None, VALID
-    if isinstance(parsed, NoRating):
-        state = parsed.reason
-    else:
-        score, out_of_domain = parsed.score, parsed.out_of_domain
-    if not answer.is_by(author_id):
-        state = f"foreign: {answer.authors}, not the project's rater"
-    return {
-        "image_id": answer.data["image_id"],
-        "map_digest": answer.data["map_digest"],
-        "rater": rater,
-        "repeat": 0,
-        "annotation_id": answer.annotation_id,
-        "score": score,
-        "out_of_domain": out_of_domain,
-        "seconds": answer.lead_time,
-        "submitted_at": answer.updated_at.isoformat(),
-        "state": state,
-    }
+    pool: ArtifactRef
+    maps: ArtifactRef
+    candidates: ArtifactRef
+    plan: ArtifactRef
 
 
 def rate(answers: Iterable[Row], model_version: str) -> list[Row]:
-    """Consensus of every image as rows of `ratings`."""
+    """Consensus of every image as rows of `ratings`.
+
+    Args:
+        answers: those that count, of repeat 0, about candidates.
+        model_version: whose maps were rated.
+    """
     ratings = [
         Rating(r["image_id"], r["map_digest"], r["rater"], r["repeat"], r["score"], bool(r["out_of_domain"]))
         for r in answers
@@ -106,58 +69,91 @@ def rate(answers: Iterable[Row], model_version: str) -> list[Row]:
             "n_ratings": c.n_ratings,
             "out_of_domain": c.out_of_domain,
             "scores": scores.get(c.image_id, []),
+            "stopped_early": False,
         }
         for c in consensus(ratings)
     ]
 
 
-def rating_project_screen(classes: Classes) -> Screen:
+def rated_answers(
+    planned: Iterable[Row], answers: Mapping[RatingNeed, Row], disregarded: Collection[str] = ()
+) -> list[Row]:
+    """Rows of `rated_answers`: the answer that was used for every need that has one, and whether it counts.
+
+    Args:
+        planned: rows of `rating_plan`.
+        answers: the newest valid answer to each need.
+        disregarded: raters whose out-of-domain declarations do not count.
+    """
+    columns = ("score", "out_of_domain", "annotation_id", "seconds", "submitted_at")
+    rows = []
+    for row, need in zip(planned := list(planned), needs_in(planned), strict=True):
+        if need in answers:
+            given = {name: answers[need][name] for name in columns}
+            about = {name: row[name] for name in ("image_id", "map_digest", "rater", "repeat")}
+            # Repeats and gold images are about the raters, not about the candidates.
+            is_about_candidate = need.repeat == 0 and row["expected_score"] is None
+            counts = is_about_candidate and not (given["out_of_domain"] and need.rater in disregarded)
+            rows.append(about | given | {"expected_score": row["expected_score"], "counts": counts})
+    return rows
+
+
+def rating_project_screen(classes: Classes, instruction: str) -> Screen:
     """What raters see."""
     return Screen(
-        "rating", rating_screen(classes.legend), "Rate how good the predicted maps are.", INSTRUCTION
+        RATING_WORK, rating_screen(classes.legend), "Rate how good the predicted maps are.", instruction
     )
 
 
-def _tasks(
-    round_: Round, settings: Settings, needs: list[RatingNeed], pool: ArtifactRef, maps: ArtifactRef
-) -> list[Task]:
-    """The Label Studio tasks of some needs, in an order of the rater's own."""
-    store, classes = round_.open_store(), round_.campaign.classes
-    folder = picture_folder(round_, settings)
-    uris = {row["image_id"]: row["uri"] for row in store.rows(pool, IMAGES)}
-    shown = {row["image_id"]: row for row in store.rows(maps, MAPS) if row["role"] == "target"}
-    file = store.path(maps, MAPS_FILE)
-    tasks = []
-    # Sorting by the key, a digest, gives every rater another order, and the same one in every run.
-    for need in sorted(needs, key=lambda need: need.key):
-        uri, label_map = uris[need.image_id], read_label_map(file, shown[need.image_id])
+@dataclass(frozen=True)
+class _Pictures:
+    """The pictures of tasks: images by their place, maps by their file and row."""
+
+    folder: PictureFolder
+    classes: Classes
+    uris: Mapping[str, str]
+    maps: Mapping[tuple[str, str], tuple[Path, Row]]
+
+    def task(self, need: RatingNeed) -> Task:
+        """The task of a need; candidates, repeats and gold images look the same in it."""
+        uri, (file, row) = self.uris[need.image_id], self.maps[need.shown]
+        label_map = read_label_map(file, row)
         data = {
             "key": need.key,
             "image_id": need.image_id,
             "map_digest": need.map_digest,
-            "image": folder.put_image(uri, need.image_id),
-            "map": folder.put_map(label_map, classes),
-            "overlay": folder.put_overlay(uri, need.image_id, label_map, classes),
+            "image": self.folder.put_image(uri, need.image_id),
+            "map": self.folder.put_map(label_map, self.classes),
+            "overlay": self.folder.put_overlay(uri, need.image_id, label_map, self.classes),
         }
-        tasks.append(Task(key=need.key, data=data, prediction=None))
-    return tasks
+        return Task(key=need.key, data=data, prediction=None)
+
+
+def _pictures(round_: Round, settings: Settings, sources: RatingSources) -> _Pictures:
+    store = round_.open_store()
+    maps: dict[tuple[str, str], tuple[Path, Row]] = {}
+    for ref, record in ((sources.maps, MAPS), (sources.plan, GOLD)):
+        file = store.path(ref, MAPS_FILE)
+        rows = [row for row in store.rows(ref, record) if row.get("role", "target") == "target"]
+        maps |= {(row["image_id"], row["map_digest"]): (file, row) for row in rows}
+    uris = {row["image_id"]: row["uri"] for row in store.rows(sources.pool, IMAGES)}
+    return _Pictures(picture_folder(round_, settings), round_.campaign.classes, uris, maps)
 
 
 @stage_task("request ratings")
-def request_ratings(
-    round_: Round, settings: Settings, pool: ArtifactRef, maps: ArtifactRef
-) -> dict[str, int]:
+def request_ratings(round_: Round, settings: Settings, sources: RatingSources) -> dict[str, int]:
     """Publish what is still to be rated; returns project id by rater.
 
-    Idempotent: only needs without a valid answer in the log are asked for, and each by its own key once.
+    Idempotent: only needs without a valid answer in the log are asked for, and each by its own key once. So a
+    task that somebody deleted comes back, unless its answer is in the log.
     """
-    store = round_.open_store()
-    answered = valid_answers(read_log(round_, ANSWERS)).keys()
-    needs = needs_of(round_.campaign.ratings.raters, store.rows(maps, MAPS))
-    missing = [need for need in needs if need not in answered]
+    given = answered(round_)
+    needs = needs_in(round_.open_store().rows(sources.plan, RATING_PLAN))
+    missing = [need for need in needs if need not in given]
     if not missing:
         return {}
-    screen = rating_project_screen(round_.campaign.classes)
+    pictures = _pictures(round_, settings, sources)
+    screen = rating_project_screen(round_.campaign.classes, served_instructions(round_, settings))
     projects = {}
     with (
         label_studio(settings) as service,
@@ -165,60 +161,77 @@ def request_ratings(
     ):
         for rater in round_.campaign.ratings.raters:
             projects[rater] = open_project(service, round_, settings, rater, screen).project_id
-            mine = [need for need in missing if need.rater == rater]
-            service.publish_tasks(projects[rater], _tasks(round_, settings, mine, pool, maps))
+            mine = in_order(of_rater(missing, rater))
+            service.publish_tasks(projects[rater], [pictures.task(need) for need in mine])
             shown.advance(len(mine))
     return projects
 
 
-def poll_ratings(round_: Round, settings: Settings) -> tuple[tuple[str, int], ...]:
-    """Write new answers of all raters of this round to the log; returns the raters and their projects."""
-    rows: list[Row] = []
-    projects = []
-    with label_studio(settings) as service:
-        for rater in round_.campaign.ratings.raters:
-            project = find_project(service, round_, RATING_WORK, rater)
-            if project is None:
-                continue  # nothing was asked of this rater in this round
-            projects.append((rater, project.project_id))
-            answers = service.answers_since(project.project_id, None)
-            # Anybody may add a task to a project; what is not ours has none of our fields and is left alone.
-            ours = [answer for answer in answers if {"image_id", "map_digest"} <= answer.data.keys()]
-            rows += [answer_row(answer, rater, project.user_id) | round_.labels for answer in ours]
-    append_to_log(round_, ANSWERS, rows)
-    return tuple(projects)
+@stage_task("collect late ratings")
+def collect_late_ratings(round_: Round, settings: Settings) -> None:
+    """Write what raters of a round did after its ratings were closed to the log, where it changes nothing.
+
+    For the same reason a Label Studio that is away does not stop the run.
+    """
+    if recall(round_, "ratings") is None:
+        return
+    try:
+        poll_ratings(round_, settings)
+    except (ConfigError, ServiceError) as error:
+        warn(f"Late ratings of round {round_.number} could not be looked for: {error}")
 
 
 @stage_task("collect ratings")
 def collect_ratings(
-    round_: Round, settings: Settings, model_version: str, maps: ArtifactRef
+    round_: Round, settings: Settings, model_version: str, sources: RatingSources
 ) -> ArtifactRef | Waiting:
     """The round's ratings once every rater has rated every candidate; until then, how many are there.
 
-    The first complete collection closes the stage: later edits stay in the log and change nothing here.
+    The first complete collection closes the stage: later edits stay in the log and change nothing here. It
+    waits for a word if a rater declared far more images out of domain than the others.
     """
-    store = round_.open_store()
-    raters = round_.campaign.ratings.raters
+    store, decided = round_.open_store(), decisions_of(round_)
+    disregarded = sorted(rater for rater, word in decided.items() if word == "disregard")
     key = StageKey(
         "ratings",
         VERSION,
-        {"campaign": round_.campaign.name, "raters": list(raters)},
-        {"maps": maps.digest, "model_version": digest_of(model_version)},
+        {"campaign": round_.campaign.name, "disregarded": disregarded},
+        {"plan": sources.plan.digest, "model_version": digest_of(model_version)},
     )
     found = store.find(key)
     if found is not None:
         return remember(round_, "ratings", found)
-    needs = needs_of(raters, store.rows(maps, MAPS))
-    answers = valid_answers(read_log(round_, ANSWERS))
-    projects: tuple[tuple[str, int], ...] = ()
-    if any(need not in answers for need in needs):
-        projects = poll_ratings(round_, settings)
-        answers = valid_answers(read_log(round_, ANSWERS))
-    given = [answers[need] for need in needs if need in answers]
-    if len(given) < len(needs):
-        return Waiting("ratings", len(given), len(needs), projects)
+    planned = store.rows(sources.plan, RATING_PLAN)
+    waiting = _still_missing(round_, settings, needs_in(planned))
+    if waiting is not None:
+        return waiting
+    reconcile_ratings(round_, settings)
+    used = rated_answers(planned, answered(round_), disregarded)
+    waiting = word_needed(round_.campaign.name, _about_candidates(used), decided, Pseudonyms(store).of)
+    if waiting is not None:
+        return waiting
 
     def fill(draft: Draft) -> None:
-        draft.write_table(RATINGS, [row | round_.labels for row in rate(given, model_version)])
+        rows = rate([row for row in used if row["counts"]], model_version)
+        draft.write_table(RATINGS, [row | round_.labels for row in rows])
+        draft.write_table(RATED_ANSWERS, [row | round_.labels for row in used])
 
     return remember(round_, "ratings", store.make(key, fill))
+
+
+def _about_candidates(used: Iterable[Row]) -> list[Row]:
+    return [row for row in used if row["repeat"] == 0 and row["expected_score"] is None]
+
+
+def _still_missing(round_: Round, settings: Settings, needs: Sequence[RatingNeed]) -> Waiting | None:
+    """How far people are, after a look at Label Studio if the log has not all; None if nothing is missing."""
+    projects: tuple[tuple[str, int], ...] = ()
+    if _n_answered(round_, needs) < len(needs):
+        projects = poll_ratings(round_, settings)
+    done = _n_answered(round_, needs)
+    return None if done == len(needs) else Waiting("ratings", done, len(needs), projects)
+
+
+def _n_answered(round_: Round, needs: Collection[RatingNeed]) -> int:
+    given = answered(round_)
+    return sum(need in given for need in needs)

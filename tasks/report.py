@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import datetime
 import json
+from dataclasses import replace
 
 import yaml
 
+from configs.schema import Campaign
 from configs.settings import Settings
 from tasks.answer_log import newest_per_annotation, read_log
 from tasks.artifacts import ArtifactRef, Draft, StageKey
@@ -32,6 +34,7 @@ from tasks.core.records import (
 )
 from tasks.labelled_sets import finished_set
 from tasks.ledger import roles_until
+from tasks.pseudonyms import Pseudonyms
 from tasks.report_findings import (
     RoundRows,
     cost_rows,
@@ -42,18 +45,18 @@ from tasks.report_findings import (
 )
 from tasks.report_gallery import GalleryData, gallery
 from tasks.report_masks import mask_rows, mask_tables
-from tasks.report_page import REPORT_FILE, Card, Curve, ReportData, TrialRow, render_report
+from tasks.report_page import CAMPAIGN_FILE, REPORT_FILE, Card, Curve, ReportData, TrialRow, render_report
 from tasks.report_selection import selection_tables
 from tasks.rounds import Round, require, stages_of
 from tasks.score_tables import Scores, class_table, matrix_table, paper_table
 from tasks.stage import stage_task
 from tasks.versions import spec_of_version
 
-VERSION = 1
+VERSION = 2
 
 
 def round_rows(round_: Round, closing: bool) -> RoundRows:
-    """All records of the round that the report reads."""
+    """All records of the round that the report reads, with the names of people."""
     store = round_.open_store()
 
     def of(stage: str, record: object) -> list[dict[str, object]]:
@@ -114,9 +117,17 @@ def _curves(round_: Round) -> tuple[Curve, ...]:
     )
 
 
-def report_data(round_: Round, settings: Settings, rows: RoundRows, scores: Scores) -> ReportData:
-    """Everything the page shows."""
-    campaign, versions = round_.campaign, round_.number + (not rows.closing)
+def rows_without_names(round_: Round, rows: RoundRows) -> RoundRows:
+    """The records with pseudonyms for people, as they may leave the store."""
+    people = Pseudonyms(round_.open_store())
+    return replace(rows, answers=people.rows(rows.answers), drawings=people.rows(rows.drawings))
+
+
+def report_data(
+    round_: Round, settings: Settings, campaign: Campaign, rows: RoundRows, scores: Scores
+) -> ReportData:
+    """Everything the page shows; `campaign` and `rows` without the names of people."""
+    versions = round_.number + (not rows.closing)
     links = [("MLflow", settings.shown("mlflow")), ("Label Studio", settings.shown("label_studio"))]
     return ReportData(
         campaign=campaign.name,
@@ -169,8 +180,11 @@ def write_report(round_: Round, settings: Settings, scores: ArtifactRef, closing
 
     def fill(draft: Draft) -> None:
         rows = round_rows(round_, closing)
-        page = render_report(report_data(round_, settings, rows, Scores(store.rows(scores, SCORES))))
-        draft.write_file(REPORT_FILE, page.encode(), identity=False)
+        campaign = Pseudonyms(store).campaign(round_.campaign)
+        shown = rows_without_names(round_, rows)
+        data = report_data(round_, settings, campaign, shown, Scores(store.rows(scores, SCORES)))
+        draft.write_file(REPORT_FILE, render_report(data).encode(), identity=False)
+        draft.write_file(CAMPAIGN_FILE, campaign.model_dump_json(indent=1).encode(), identity=False)
         draft.write_table(COSTS, [row | round_.labels for row in cost_rows(rows)])
         draft.write_table(ROLES, roles_until(round_))
 

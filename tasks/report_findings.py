@@ -125,12 +125,6 @@ def _warnings(rows: RoundRows) -> tuple[str, ...]:
             f"Warning: fewer than 8 training masks contain {names}; objects of any size were searched for "
             "there, without an area window."
         )
-    same = ", ".join(s["competitor"] for s in rows.selection if s["n_equal"] == s["n_images"])
-    if same:
-        warnings.append(
-            f"Warning: on every image the map of {same} is the target's own; such a competitor finds no "
-            "failure, and what it put into M was chosen by nothing. Replace it."
-        )
     found = {row["class_name"] for row in rows.candidates}
     unseen = ", ".join(row["class_name"] for row in rows.windows if row["class_name"] not in found)
     if unseen:

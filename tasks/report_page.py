@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from tasks.core.line_chart import line_chart
 
 REPORT_FILE = "report.html"  # name in the store and in MLflow
+CAMPAIGN_FILE = "campaign.json"  # the campaign beside it, without the names of people
 TEMPLATE = "report_page.html.j2"
 _LINE_COLOURS = ("#1f5fa8", "#c2571a", "#2e7d4f", "#8a3f9c", "#8a6d1a", "#4a5568")
 

@@ -10,7 +10,7 @@ from typing import Any
 from configs.settings import Settings
 from tasks.artifacts import ArtifactRef, ArtifactStore
 from tasks.core.records import CANDIDATES, EPOCHS, SCORES, TRIALS
-from tasks.report_page import REPORT_FILE
+from tasks.report_page import CAMPAIGN_FILE, REPORT_FILE
 from tasks.rounds import Round, require, stages_of
 from tasks.services.tracking import Tracking
 from tasks.services.tracking_values import ModelRecord, RoundRecord
@@ -36,17 +36,18 @@ def metrics_of(scores: list[dict[str, Any]]) -> dict[str, float]:
     return metrics
 
 
-def _round_record(round_: Round, scores: ArtifactRef, report: ArtifactRef) -> RoundRecord:
+def round_record(round_: Round, scores: ArtifactRef, report: ArtifactRef) -> RoundRecord:
+    """What MLflow is told of a round: scores, the report, and the campaign without the names of people."""
     store = round_.open_store()
     candidates = store.path(require(round_, "candidates"), f"{CANDIDATES.name}.parquet")
     files = {
         "report": store.path(report, REPORT_FILE),
         "candidates": candidates,
         "scores": store.path(scores, f"{SCORES.name}.parquet"),
-        "config": store.storage.local_path(f"campaigns/{round_.campaign.name}/campaign.json"),
+        "config": store.path(report, CAMPAIGN_FILE),
     }
     return RoundRecord(
-        config=json.loads(round_.campaign.model_dump_json()),
+        config=json.loads(files["config"].read_bytes()),
         metrics=metrics_of(store.rows(scores, SCORES)),
         step=round_.number,
         timestamp_ms=committed_ms(store, scores),
@@ -132,7 +133,7 @@ def track_round(
         parent_run_id=None,
         tags={"madloop.campaign": campaign.name},
     )
-    tracking.log_round(run, _round_record(round_, scores, report))
+    tracking.log_round(run, round_record(round_, scores, report))
     if campaign.repair and not closing:
         _track_trials(round_, tracking, experiment, run)
         folder = store.folder(require(round_, "version"), "network")

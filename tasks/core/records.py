@@ -116,6 +116,17 @@ MAPS = _record(
     Column("height", "int64"), Column("width", "int64"), _provenance("offset", "int64"),
     _provenance("size_bytes", "int64"),
 )  # fmt: skip
+RATING_PLAN = _record(
+    "rating_plan", ("rater", "image_id", "map_digest", "repeat"),
+    Column("rater"), Column("image_id"), Column("map_digest"), Column("repeat", "int64"),
+    Column("expected_score", "int64"),
+)  # fmt: skip
+GOLD = _record(
+    "gold", ("image_id",),
+    Column("image_id"), Column("map_digest"), Column("mask_of"), Column("expected_score", "int64"),
+    Column("height", "int64"), Column("width", "int64"), _provenance("offset", "int64"),
+    _provenance("size_bytes", "int64"),
+)  # fmt: skip
 ANSWERS = _record(
     "answers", ("image_id", "map_digest", "rater", "repeat", "annotation_id", "submitted_at"),
     Column("image_id"), Column("map_digest"), Column("rater"), Column("repeat", "int64"),
@@ -126,7 +137,15 @@ RATINGS = _record(
     "ratings", ("image_id",),
     Column("image_id"), Column("model_version"), Column("map_digest"),
     Column("mean_opinion_score", "float64"), Column("n_ratings", "int64"), Column("out_of_domain", "bool"),
-    Column("scores", "list<int64>"),
+    Column("scores", "list<int64>"), Column("low", "float64"), Column("high", "float64"),
+    Column("stopped_early", "bool"),
+)  # fmt: skip
+RATED_ANSWERS = _record(
+    "rated_answers", ("image_id", "map_digest", "rater", "repeat"),
+    Column("image_id"), Column("map_digest"), Column("rater"), Column("repeat", "int64"),
+    Column("score", "int64"), Column("out_of_domain", "bool"), Column("expected_score", "int64"),
+    Column("counts", "bool"),
+    _provenance("annotation_id", "int64"), _provenance("seconds", "float64"), _provenance("submitted_at"),
 )  # fmt: skip
 TEST_SETS = _record(
     "test_sets", ("image_id",),
@@ -165,6 +184,12 @@ DOUBLE_MASKS = _record(
     "double_masks", ("image_id", "role"),
     Column("image_id"), Column("role"), Column("annotator"), Column("second_annotator"),
     Column("miou", "float64"),
+)  # fmt: skip
+CHECKS = _record(
+    "checks", ("image_id", "role", "mask_digest", "checker", "annotation_id", "submitted_at"),
+    Column("image_id"), Column("role"), Column("mask_digest"), Column("checker"),
+    _provenance("annotation_id", "int64"), Column("accepted", "bool"), Column("marks"),
+    _provenance("seconds", "float64"), _provenance("submitted_at"), Column("state"),
 )  # fmt: skip
 EPOCHS = _record(
     "epochs", ("learning_rate", "epoch"),

@@ -52,7 +52,13 @@ class SimulatedScore:
 
 
 def simulated_rating(
-    miou: float, *, out_of_domain: bool, person: SimulatedRater, image_id: str, map_digest: str
+    miou: float,
+    *,
+    out_of_domain: bool,
+    person: SimulatedRater,
+    image_id: str,
+    map_digest: str,
+    repeat: int = 0,
 ) -> SimulatedScore:
     """What a simulated rater answers about one map; a pure function of its arguments.
 
@@ -66,6 +72,7 @@ def simulated_rating(
         person: the rater's habits.
         image_id: the image.
         map_digest: digest of the map shown.
+        repeat: 0 = shown for the first time; a second answer may be another one.
 
     Returns:
         The answer.
@@ -81,7 +88,8 @@ def simulated_rating(
             f"`miou` must be in 0..1, got {miou} for image {image_id}; an image whose truth is all void "
             "must be listed as out of domain"
         )
-    rng = _generator("rating", str(person.seed), person.rater, image_id, map_digest)
+    again = (str(repeat),) if repeat else ()
+    rng = _generator("rating", str(person.seed), person.rater, image_id, map_digest, *again)
     # both are always drawn, so that the noise of an image does not depend on the probability
     chance, noise = rng.random(), rng.standard_normal()
     if out_of_domain and chance < person.out_of_domain_probability:

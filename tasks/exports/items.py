@@ -12,6 +12,7 @@ from typing import Any, Literal
 from tasks.core.records import DRAWING_ORDER, FAILURES, IMAGES, MASKS, RATINGS, TEST_SETS, Record
 from tasks.image_files import read_verified
 from tasks.labelled_sets import DISPUTED
+from tasks.pseudonyms import Pseudonyms
 from tasks.rounds import Round, recall
 
 Role = Literal["failure", "test"]
@@ -94,7 +95,6 @@ def labelled_rows(rounds: Sequence[Round], roles: Sequence[Role]) -> LabelledRow
     Raises:
         DataError: a mask is missing in the store or damaged.
     """
-    people = _pseudonyms(rounds)
     found, missing = [], []
     for round_ in rounds:
         for role in roles:
@@ -106,15 +106,16 @@ def labelled_rows(rounds: Sequence[Round], roles: Sequence[Role]) -> LabelledRow
                 n = len(round_.open_store().rows(chosen, record))
                 missing.append(f"round {round_.number}: masks of the {n} images of {stage} are not finished")
                 continue
-            items = list(_items_of(round_, role, people))
+            items = list(_items_of(round_, role))
             found += [item for item in items if item.verdict != DISPUTED]
             if disputed := sum(item.verdict == DISPUTED for item in items):
                 missing.append(f"round {round_.number}: {disputed} mask(s) of {stage} are in dispute")
     return LabelledRows(_named_apart(found), tuple(missing))
 
 
-def _items_of(round_: Round, role: Role, people: dict[str, str]) -> Iterator[ExportItem]:
+def _items_of(round_: Round, role: Role) -> Iterator[ExportItem]:
     store, (stage, record) = round_.open_store(), ROLE_SETS[role]
+    people = Pseudonyms(store)
 
     def rows(stage: str, record: Record) -> dict[str, dict[str, Any]]:
         ref = recall(round_, stage)
@@ -141,24 +142,10 @@ def _items_of(round_: Round, role: Role, people: dict[str, str]) -> Iterator[Exp
             mean_opinion_score=ratings.get(image_id, {}).get("mean_opinion_score"),
             main_class=order.get(image_id, {}).get("main_class"),
             group=image["group"],
-            annotator=people[row["annotator"]],
+            annotator=people.of(row["annotator"]),
             verdict=row["verdict"],
             mask=store.blob(row["mask_digest"], ".png"),
         )
-
-
-def _pseudonyms(rounds: Sequence[Round]) -> dict[str, str]:
-    """Annotator -> name in an export: by place in the campaign file, so that no person's name leaves it."""
-    named = list(rounds[0].campaign.masks.annotators) if rounds else []
-    drew = set()
-    for round_ in rounds:
-        for role in ROLE_SETS:
-            ref = recall(round_, f"masks-{role}")
-            drew |= {
-                row["annotator"] for row in ([] if ref is None else round_.open_store().rows(ref, MASKS))
-            }
-    known = [*named, *sorted(drew.difference(named))]
-    return {person: f"annotator-{number}" for number, person in enumerate(known, start=1)}
 
 
 def _named_apart(items: Sequence[ExportItem]) -> tuple[ExportItem, ...]:

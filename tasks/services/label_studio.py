@@ -18,8 +18,8 @@ import httpx
 from label_studio_sdk import LabelStudio
 from label_studio_sdk.core.api_error import ApiError
 
-from configs.settings import MAIL_DOMAIN
 from tasks.errors import ServiceError, TerminalServiceError, TransientServiceError
+from tasks.services import label_studio_people as people
 from tasks.services import label_studio_session as session
 from tasks.services import label_studio_storages as storages
 from tasks.services.label_studio_answers import Answer
@@ -72,22 +72,41 @@ class LabelStudioService:
         """Close the connection."""
         self._http.close()
 
-    def ensure_person(self, name: str, password: str) -> Person:
+    def ensure_person(self, name: str, password: str, *, email: str | None = None) -> Person:
         """The account of a person who can log in with this password; made when there is none. Idempotent.
 
         Args:
-            name: a person of the campaign; the login is `name@madloop.local`.
+            name: a person of the campaign.
             password: of the login.
+            email: the login; default: `name@madloop.local`.
 
         Raises:
-            TerminalServiceError: the account exists with another password, or was refused.
+            TerminalServiceError: the account exists with another password, was removed, or was refused.
             TransientServiceError: the server does not answer.
         """
-        return self._retried(f"let {name} log in", lambda: self._ensure_person(name, password))
+        address = email or people.first_address(name)
+        return self._retried(
+            f"let {name} log in",
+            lambda: people.ensure_account(self._api, self._browser, name, address, password),
+        )
 
     def find_person(self, name: str) -> int | None:
-        """The user id of a person's account, None when there is none; a small request, no login."""
-        return self._retried(f"find {name}", lambda: self._user_id(f"{name}@{MAIL_DOMAIN}"))
+        """The user id of the account a person has now, None when there is none; a small request, no login."""
+        return self._retried(f"find {name}", lambda: people.account_of(self._api, name))
+
+    def has_working_login(self, name: str, *, email: str, password: str) -> bool:
+        """Whether a person has an account and the server takes the password."""
+        return self._retried(
+            f"try the login of {name}",
+            lambda: people.takes_password(self._api, self._browser, email=email, password=password),
+        )
+
+    def remove_person(self, name: str) -> bool:
+        """Take a person out of the organisation; whether there was an account. Idempotent.
+
+        The account and its answers stay on the server. It sees titles of projects, but opens none.
+        """
+        return self._retried(f"remove {name}", lambda: people.remove_account(self._api, name))
 
     def find_project(self, title: str) -> int | None:
         """The id of the project with exactly this title, None when there is none; a small request."""
@@ -174,34 +193,9 @@ class LabelStudioService:
             skipped=project.skipped_annotations_number or 0,
         )
 
-    def _ensure_person(self, name: str, password: str) -> Person:
-        email = f"{name}@{MAIL_DOMAIN}"
-        user_id = self._user_id(email)
-        with session.open_client(self._url, timeout_s=self._timeout_s) as browser:
-            if user_id is None:
-                invitation = self._api.organizations.invites.get_invite_link().token
-                if not session.sign_up(browser, email=email, password=password, invitation=invitation):
-                    raise TerminalServiceError(
-                        f"Label Studio at {self._url} was required to make the account {email}, but refused "
-                        "the address or the password. Give another password (8 characters at least)."
-                    )
-                user_id = self._user_id(email)
-                self._api.users.update(id=user_id, first_name=name)
-            if not session.log_in(browser, email=email, password=password):
-                raise TerminalServiceError(
-                    f"Label Studio at {self._url} was required to let {email} log in, but it has another "
-                    "password. Set it again on the server with `label-studio reset_password --username "
-                    f"{email}`, or restore the file with people's passwords."
-                )
-        if user_id is None:
-            raise TerminalServiceError(
-                f"Label Studio at {self._url} made the account {email}, but does not list it."
-            )
-        return Person(name=name, email=email, user_id=user_id)
-
-    def _user_id(self, email: str) -> int | None:
-        ids = [user.id for user in self._api.users.list() if user.email == email]
-        return ids[0] if ids else None
+    def _browser(self) -> httpx.Client:
+        """A client without the token, for a person's own session."""
+        return session.open_client(self._url, timeout_s=self._timeout_s)
 
     def _ensure_project(self, spec: ProjectSpec) -> int:
         wanted = {

@@ -75,18 +75,22 @@ def list_objects(uri: str) -> Iterator[str]:
         yield f"s3://{bucket}/{name}"
 
 
-def read_object(uri: str) -> bytes:
+def read_object(uri: str, *, max_bytes: int | None = None) -> bytes:
     """The bytes of the object at `s3://bucket/key`.
 
+    Args:
+        uri: of the object.
+        max_bytes: what it may have; the body of a larger one is not read.
+
     Raises:
-        DataError: there is no such object.
+        DataError: there is no such object, it is too large, or it is archived.
         ConfigError: the URI is malformed, or there are no keys to show.
         TransientServiceError: the endpoint does not answer.
         TerminalServiceError: it refused, or has no such bucket.
     """
     bucket, key = split_uri(uri)
     content = io.BytesIO()
-    if not copy_object(open_client(), bucket, key, content):
+    if not copy_object(open_client(), bucket, key, content, max_bytes=max_bytes):
         raise DataError(f"An object was required at {uri}, but there is none; was it removed or renamed?")
     return content.getvalue()
 
@@ -207,14 +211,25 @@ def keys_below(client: Any, bucket: str, prefix: str) -> Iterator[str]:
             yield from (entry["Key"] for entry in page.get("Contents", ()) if not entry["Key"].endswith("/"))
 
 
-def copy_object(client: Any, bucket: str, key: str, sink: BinaryIO) -> bool:
-    """Copy an object into the empty `sink`; whether there was one. A body that breaks off is begun again."""
+def copy_object(client: Any, bucket: str, key: str, sink: BinaryIO, *, max_bytes: int | None = None) -> bool:
+    """Copy an object into the empty `sink`; whether there was one. A body that breaks off is begun again.
+
+    Raises:
+        DataError: it has more than `max_bytes`.
+    """
     with translated(f"s3://{bucket}/{key}"):
         for attempt in range(ATTEMPTS):
             sink.seek(0)
             sink.truncate()
             try:
-                body = client.get_object(Bucket=bucket, Key=key)["Body"]
+                answer = client.get_object(Bucket=bucket, Key=key)
+                body, size = answer["Body"], answer["ContentLength"]
+                if max_bytes is not None and size > max_bytes:
+                    body.close()
+                    raise DataError(
+                        f"s3://{bucket}/{key}: at most {max_bytes} bytes were required, as `max_megapixels` "
+                        f"says, it has {size}."
+                    )
                 for chunk in body.iter_chunks(_CHUNK_BYTES):
                     sink.write(chunk)
             except client.exceptions.NoSuchKey:
@@ -237,6 +252,8 @@ def translated(where: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
+        if error_code(error) == "InvalidObjectState":
+            raise DataError(f"{where} is archived; restore it in the object store first.") from error
         raise _refusal(error, where) from error
     except SSLError as error:
         raise TerminalServiceError(

@@ -141,6 +141,22 @@ def test_a_project_is_made_once_and_follows_its_spec(
     assert [storage["path"] for storage in storages] == [str(spec.local_files)]
 
 
+def test_instructions_keep_served_pictures_and_lose_pictures_inside_the_text(
+    service: LabelStudioService, spec: ProjectSpec, browser: httpx.Client
+) -> None:
+    """Why pictures of instructions are served as files: the server strips `data:` addresses and styles."""
+    served = f'<p>5: <img src="{local_file_url("t/a b.png")}" width="200" alt="good"></p>'
+    inside = '<p><img src="data:image/png;base64,iVBORw0KGgo=" style="width: 9px"></p>'
+    told = ProjectSpec(spec.title, spec.label_config, "", served + inside)
+
+    project_id = service.ensure_project(told)
+
+    project = browser.get(f"/api/projects/{project_id}/").json()
+    assert project["expert_instruction"] == served + "<p><img></p>"
+    assert project["show_instruction"] is True
+    assert service.ensure_project(told) == project_id
+
+
 def test_a_title_that_contains_another_is_another_project(
     service: LabelStudioService, spec: ProjectSpec
 ) -> None:

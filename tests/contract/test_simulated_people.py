@@ -22,7 +22,8 @@ from PIL import Image
 
 from configs.classes import Classes
 from configs.load import load_campaign
-from configs.settings import CHECKOUT, Settings, ensure_logins
+from configs.logins import ensure_logins
+from configs.settings import CHECKOUT, Settings
 from infra.simulated_truth import PeopleConfig, people_config
 from tasks.core.brush_masks import BrushRegion, compose_mask, regions_of
 from tasks.core.confusion import confusion, joint_histogram

@@ -23,7 +23,10 @@ from tasks.core.records import (
     IMAGES,
     MAPS,
     MASKS,
+    RATED_ANSWERS,
+    RATING_PLAN,
     RATINGS,
+    REJECTS,
     TEST_SETS,
     Record,
 )
@@ -33,8 +36,10 @@ from tasks.mask_plan import PlannedMask, Role
 from tasks.masks import mask_row
 from tasks.pictures import encode_mask_png
 from tasks.pool import list_images
-from tasks.ratings import rate
-from tasks.rounds import Round, remember, save_campaign
+from tasks.rating_answers import valid_answers
+from tasks.rating_plan import plan_ratings
+from tasks.ratings import rate, rated_answers
+from tasks.rounds import Round, remember, require, save_campaign
 from tests.lib.written_campaigns import HEIGHT, WIDTH, png, round_of, write_file, write_labelled
 
 # Two images share their name, in two folders, one of them in capitals: an export must tell them apart.
@@ -65,16 +70,16 @@ def made(
     return remember(round_, stage, round_.open_store().make(key, fill))
 
 
-def played_round(root: Path, *, has_masks: bool = True) -> Round:
-    """Round 1 with six candidates: two of them test images, two failures, their masks drawn."""
+def mined_round(root: Path, **changes: Any) -> Round:
+    """Round 1 with six candidates and their maps; nobody was asked yet."""
     for number, file in enumerate(FILES):
         write_file(root / "pool" / file, png(number))
     write_labelled(root / "training", "t1", 100)
     write_labelled(root / "familiar", "f1", 200)
     write_labelled(root / "familiar", "f2", 201)
-    round_ = round_of(
-        root, ratings={"raters": ["ann", "ben"]}, masks={"annotators": ["zoe", "yan"], "double_share": 0}
-    )
+    masks = {"annotators": ["zoe", "yan"], "double_share": 0}
+    people = {"ratings": {"raters": ["ann", "ben"]}, "masks": masks}
+    round_ = round_of(root, **(people | changes))
     save_campaign(round_.open_store(), round_.campaign)
     pool = list_images.fn(round_)
     ids = image_ids(round_, pool)
@@ -83,8 +88,16 @@ def played_round(root: Path, *, has_masks: bool = True) -> Round:
     ]
     order = [{"position": n, "image_id": i, "main_class": "disc"} for n, i in enumerate(ids.values())]
     made(round_, "candidates", {CANDIDATES: candidates, DRAWING_ORDER: order})
-    maps = _maps(round_, list(ids.values()))
-    _rated(round_, maps)
+    _maps(round_, list(ids.values()))
+    return round_
+
+
+def played_round(root: Path, *, has_masks: bool = True) -> Round:
+    """That round with two test images, two failures, and their masks drawn."""
+    round_ = mined_round(root, ratings={"raters": ["ann", "ben"], "repeat_share": 0, "gold_share": 0})
+    ids = image_ids(round_, require(round_, "pool"))
+    plan_ratings.fn(round_, require(round_, "pool"), require(round_, "maps"))
+    _rated(round_, require(round_, "maps"))
     for stage, record, files in (("test_set", TEST_SETS, TEST_FILES), ("failures", FAILURES, FAILURE_FILES)):
         chosen = [{"image_id": ids[file], "model_version": "target"} for file in files]
         made(round_, stage, {record: chosen})
@@ -109,6 +122,7 @@ def _maps(round_: Round, ids: list[str]) -> ArtifactRef:
                 rows.append(digest | maps.append(shown) | round_.labels)
         draft.add_file(MAPS_FILE, identity=False)
         draft.write_table(MAPS, rows)
+        draft.write_table(REJECTS, [])
 
     return remember(round_, "maps", round_.open_store().make(StageKey("maps", 1), fill))
 
@@ -124,7 +138,10 @@ def _rated(round_: Round, maps: ArtifactRef) -> None:
         for m, rater in enumerate(round_.campaign.ratings.raters)
     ]  # fmt: skip
     append_to_log(round_, ANSWERS, [answer | round_.labels for answer in answers])
-    made(round_, "ratings", {RATINGS: rate(answers, "target")}, maps=maps.digest)
+    planned = round_.open_store().rows(require(round_, "rating_plan"), RATING_PLAN)
+    used = rated_answers(planned, valid_answers(answers))
+    tables: dict[Record, Iterable[Row]] = {RATINGS: rate(used, "target"), RATED_ANSWERS: used}
+    made(round_, "ratings", tables, maps=maps.digest)
 
 
 def _drawn(round_: Round, images: dict[str, tuple[str, int]], has_masks: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 from pathlib import Path
 
 import pytest
@@ -12,11 +11,8 @@ from configs.settings import (
     CHECKOUT,
     Endpoints,
     ObjectStoreAccess,
-    Settings,
-    ensure_logins,
     load_settings,
     read_endpoints,
-    read_logins,
     write_endpoints,
 )
 from tasks.errors import ConfigError
@@ -122,18 +118,3 @@ def test_a_damaged_file_does_not_show_its_secret(tmp_path: Path) -> None:
         load_settings({"MADLOOP_HOME": str(tmp_path)})
 
     assert "hush" not in str(caught.value)
-
-
-def test_logins_are_made_once_and_kept_private(tmp_path: Path) -> None:
-    settings = Settings(home=tmp_path)
-
-    first = ensure_logins(settings, ["rater-1", "rater-2", "rater-1"])
-    second = ensure_logins(settings, ["rater-2", "annotator-1"])
-
-    assert list(first) == ["rater-1", "rater-2"]
-    assert second["rater-2"] == first["rater-2"]
-    assert sorted(read_logins(settings)) == ["annotator-1", "rater-1", "rater-2"]
-    assert stat.S_IMODE(settings.people_file.stat().st_mode) == 0o600
-    secret = first["rater-1"].password.get_secret_value()
-    assert len(secret) >= 8
-    assert secret not in repr(first)

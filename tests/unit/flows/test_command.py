@@ -26,8 +26,8 @@ from tasks.errors import (
 from tests.lib.written_campaigns import campaign_values
 
 COMMANDS = {
-    "artifacts", "backup", "demo", "export", "plan", "prune", "restore", "results", "run", "services",
-    "status",
+    "artifacts", "backup", "decide", "demo", "export", "people", "plan", "prune", "restore", "results",
+    "run", "services", "status",
 }  # fmt: skip
 
 

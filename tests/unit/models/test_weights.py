@@ -6,6 +6,7 @@ import pickle
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -127,3 +128,27 @@ def test_the_model_digest_follows_the_class_index_a_channel_becomes(tmp_path: Pa
     mapped = spec.model_copy(update={"class_map": {0: "sky"}})
     assert model_digest(mapped, NAMES) != model_digest(mapped, NAMES[::-1])
     assert model_digest(spec, NAMES) == model_digest(spec, NAMES[::-1])
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_weights_damaged_anywhere_are_refused_or_read(tmp_path: Path, suffix: str) -> None:
+    """What a library raises for damage depends on where it is; all of it comes out as a DataError."""
+    state = {"weight": torch.arange(12.0).reshape(3, 4), "bias": torch.zeros(4)}
+    if suffix == ".pt":
+        torch.save(state, tmp_path / "whole.pt")
+    else:
+        safetensors.torch.save_file(state, tmp_path / "whole.safetensors")
+    whole = (tmp_path / f"whole{suffix}").read_bytes()
+    rng, refused = np.random.default_rng(0), 0
+    for trial in range(400):
+        damaged = bytearray(whole)
+        for place in rng.integers(0, len(whole), 3):
+            damaged[place] ^= 1 << int(rng.integers(8))
+        if trial % 4 == 0:
+            damaged = damaged[: int(rng.integers(len(whole)))]
+        (tmp_path / f"damaged{suffix}").write_bytes(bytes(damaged))
+        try:
+            load_state(tmp_path / f"damaged{suffix}")
+        except DataError:
+            refused += 1
+    assert refused > 100

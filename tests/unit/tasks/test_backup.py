@@ -17,7 +17,8 @@ from tasks.artifacts import ArtifactStore
 from tasks.backup import Manifest, verify_backup
 from tasks.core.records import ANSWERS, DRAWINGS, MASKS, RATINGS
 from tasks.errors import DataError, Waiting
-from tasks.ratings import collect_ratings
+from tasks.pseudonyms import Pseudonyms
+from tasks.ratings import RatingSources, collect_ratings
 from tasks.rounds import Round, load_campaign_by_name, require
 from tests.lib.played_rounds import made, played_round
 
@@ -71,7 +72,8 @@ def test_a_restored_store_is_the_old_one_and_its_answers_serve_again(tmp_path: P
     for record in (ANSWERS, DRAWINGS):
         assert read_log(new, record) == read_log(old, record)
     # No service is known here, so this could ask nobody: the answers of the log are enough.
-    ratings = collect_ratings.fn(new, Settings(home=tmp_path / "new"), "target", require(new, "maps"))
+    sources = RatingSources(*(require(new, s) for s in ("pool", "maps", "candidates", "rating_plan")))
+    ratings = collect_ratings.fn(new, Settings(home=tmp_path / "new"), "target", sources)
     assert not isinstance(ratings, Waiting)
     assert store.rows(ratings, RATINGS) == old.open_store().rows(require(old, "ratings"), RATINGS)
     for row in store.rows(require(new, "masks-test"), MASKS):
@@ -207,3 +209,20 @@ def test_check_only_reads(tmp_path: Path) -> None:
     assert "whole; campaigns small of" in done.stdout
     assert "4 masks among them" in done.stdout
     assert not (tmp_path / "new").exists()
+
+
+def test_pseudonyms_come_back_into_an_empty_store_and_give_way_to_those_there_are(tmp_path: Path) -> None:
+    home, fresh, other = tmp_path / "home", tmp_path / "fresh", tmp_path / "other"
+    played_round(home)
+
+    def pseudonym(place: Path) -> str:
+        return Pseudonyms(ArtifactStore.at(place / "store")).of("yan")
+
+    given = pseudonym(home)
+    file = backed_up(home)
+    assert command(fresh, "restore", str(file)).exit_code == 0
+    assert pseudonym(fresh) == given
+    before = pseudonym(other)
+    assert before != given
+    assert command(other, "restore", str(file)).exit_code == 0
+    assert pseudonym(other) == before

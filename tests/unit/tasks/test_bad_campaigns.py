@@ -50,14 +50,13 @@ def mined(campaign: Campaign, root: Path, pool: ArtifactRef | None = None) -> tu
     return round_, choose_candidates.fn(round_, listed, discrepancies, [])
 
 
-def test_a_competitor_with_the_targets_weights_is_counted_as_equal(tmp_path: Path) -> None:
-    round_, ref = mined(campaign_with(tmp_path, rival_seed=0, windows=ANYWHERE), tmp_path)
-    (row,) = round_.open_store().rows(ref, SELECTION)
-    assert row["n_equal"] == row["n_images"] == 6
+def test_a_competitor_with_the_targets_weights_is_refused_before_anybody_is_asked(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"\['rival'\] has the target's own map"):
+        mined(campaign_with(tmp_path, rival_seed=0, windows=ANYWHERE), tmp_path)
     other = tmp_path / "other"
     round_, ref = mined(campaign_with(other, rival_seed=5, windows=ANYWHERE), other)
     (row,) = round_.open_store().rows(ref, SELECTION)
-    assert row["n_equal"] < 6
+    assert row["n_equal"] < row["n_images"] == 6
 
 
 def test_a_quota_larger_than_its_subgroup_is_written_down(tmp_path: Path) -> None:

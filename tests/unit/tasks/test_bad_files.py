@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -70,6 +71,47 @@ def test_a_file_or_folder_that_may_not_be_read_is_rejected() -> None:
     assert reasons["good.png"] == "read"
     assert reasons["closed"] == "the folder cannot be read: Permission denied"
     assert "it cannot be read: Permission denied" in reasons["secret.png"]
+
+
+def test_one_odd_entry_costs_its_folder_nothing(tmp_path: Path) -> None:
+    write_file(tmp_path / "pool/good.png", png(0))
+    (tmp_path / "pool/odd.png").symlink_to("x" * 300)
+    found = find_image_files(str(tmp_path / "pool"), what="pool")
+    assert [Path(uri).name for uri in found.uris] == ["good.png"]
+    assert [(Path(uri).name, reason) for uri, reason in found.unusable] == [
+        ("odd.png", "it cannot be looked at: File name too long")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("https://example.org/a.png?X-Amz-Signature=hush", "line 2 must be a path or `s3://bucket/key`"),
+        ("s3://Bad_Bucket/a.png", "line 2: an object URI must be"),
+    ],
+)
+def test_a_line_that_names_no_place_is_refused_by_its_number(tmp_path: Path, line: str, message: str) -> None:
+    (tmp_path / "pool.txt").write_text(f"a.png\n{line}\n")
+    with pytest.raises(ConfigError, match=re.escape(message)) as refused:
+        find_image_files(str(tmp_path / "pool.txt"), what="pool")
+    assert "hush" not in str(refused.value)
+
+
+def test_twins_are_rejected_where_finished_maps_go_by_their_stem(tmp_path: Path) -> None:
+    for number, name in enumerate(("a/frame.png", "b/frame.png", "c/other.png")):
+        write_file(tmp_path / "pool" / name, png(number))
+    write_labelled(tmp_path / "training", "t", 10)
+    write_labelled(tmp_path / "familiar", "f", 11)
+    (tmp_path / "maps").mkdir()
+    rival = {"kind": "label_maps", "name": "rival", "path": str(tmp_path / "maps")}
+
+    def listed() -> list[str]:
+        found = list_source(campaign := campaign_of(tmp_path, competitors=[rival]), "pool", campaign.pool, {})
+        return [Path(row["uri"]).parent.name for row in found.images]
+
+    assert listed() == ["a", "b", "c"], "no map goes by that name"
+    (tmp_path / "maps/frame.png").touch()
+    assert listed() == ["c"]
 
 
 def readable_or_not(folder: Path) -> dict[str, str]:

@@ -20,6 +20,7 @@ from models.decoding import read_mask
 from tasks.core.digests import digest_of_bytes
 from tasks.core.label_maps import VOID
 from tasks.pool import list_source
+from tasks.pseudonyms import Pseudonyms
 from tasks.rounds import Round
 from tests.lib.played_rounds import FAILURE_FILES, FILES, TEST_FILES, played_round, true_mask
 from tests.lib.written_campaigns import CLASSES, campaign_of
@@ -66,7 +67,8 @@ def test_the_plain_export_has_unchanged_images_the_masks_as_drawn_and_a_table(
     assert [row["role"] for row in rows] == ["failure"] * 2 + ["test"] * 2
     facts = {(row["round"], row["model_version"], row["main_class"]) for row in rows}
     assert facts == {("1", "target", "disc")}
-    assert {row["annotator"] for row in rows} == {"annotator-2"}, "no name of a person leaves the store"
+    pseudonym = Pseudonyms(round_.open_store()).of("yan")
+    assert {row["annotator"] for row in rows} == {pseudonym}, "no name of a person leaves the store"
     assert (tmp_path / "out/classes.csv").read_text(encoding="utf-8") == (
         "index,name,colour\n0,ground,#5a5a5a\n1,disc,#dc3c3c\n2,square,#3c5adc\n"
     )

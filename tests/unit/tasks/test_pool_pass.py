@@ -21,8 +21,9 @@ from tasks.core.confusion import joint_histogram
 from tasks.core.label_maps import LabelMap
 from tasks.core.records import ENGINES, HISTOGRAMS, IMAGES, PREDICTIONS
 from tasks.discrepancies import compute_discrepancies
-from tasks.engines import LEAST_AGREEMENT, Parity, choose_engines, engine_rows, parity_images
+from tasks.engines import choose_engines, compared_images, parity_images
 from tasks.errors import TroubleshootError
+from tasks.parity import LEAST_AGREEMENT, Parity, choice_among, engine_rows
 from tasks.pool import list_images
 from tasks.pool_pass import prefetched
 from tasks.prediction_cache import HistogramCache, PredictionCache, StoredMap, maps_of
@@ -113,7 +114,7 @@ def test_a_new_target_is_compared_with_the_maps_there_are(tiny: Campaign, tmp_pa
 
 
 def test_onnx_runtime_gives_the_maps_of_torch(tiny: Campaign, alone: Round, tmp_path: Path) -> None:
-    settings = with_predictions(tiny, engine="onnxruntime", parity_images=4)
+    settings = with_predictions(tiny, engine="onnxruntime", parity_images=12)
     # At the size the images have anyway: graphs for one size are exported in a fraction of the time.
     specs = [spec.model_copy(update={"input_size": (64, 64)}) for spec in (tiny.target, tiny.competitors[0])]
     models = {"target": specs[0], "competitors": tuple(specs[1:])}
@@ -123,7 +124,7 @@ def test_onnx_runtime_gives_the_maps_of_torch(tiny: Campaign, alone: Round, tmp_
     chosen = choose_engines.fn(faster, specs, list_images.fn(faster))
     rows = store.rows(chosen, ENGINES)
     assert {row["model"]: row["engine"] for row in rows} == {spec.name: "onnxruntime" for spec in specs}
-    assert all(row["n_images"] == 4 and row["agreement"] >= LEAST_AGREEMENT for row in rows)
+    assert all(row["n_images"] == 12 and row["agreement"] >= LEAST_AGREEMENT for row in rows)
     reference, _ = passed(alone)
     for name, ref in sets.items():
         ours, theirs = maps_of(alone.open_store(), reference[name]), maps_of(store, ref)
@@ -164,7 +165,7 @@ def test_a_model_on_which_the_engines_differ_stays_with_torch(tiny: Campaign) ->
         "rival-a": Parity({"a": blank(3)}, {"a": more}),
         "rival-b": Parity({"a": blank(4)}, {}, "no such operator"),
     }
-    rows = {row["model"]: row for row in engine_rows(tiny, parities, AREAS)}
+    rows = {row["model"]: row for row in engine_rows(tiny, parities, AREAS, 1)}
     assert [rows[name]["engine"] for name in parities] == ["onnxruntime", "own", "own"]
     assert "0.998" in rows["rival-a"]["reason"]
     assert rows["rival-b"]["reason"] == "no such operator"
@@ -184,9 +185,62 @@ def test_engines_that_lead_to_other_candidates_are_refused_together(tiny: Campai
         "target": Parity({"a": blank(3), "b": blank(3)}, {"a": blank(3), "b": nearly}),
         "rival-a": Parity({"a": blank(5), "b": blank(5)}, {"a": blank(5), "b": blank(5)}),
     }
-    rows = engine_rows(campaign, parities, AREAS)
+    rows = engine_rows(campaign, parities, AREAS, 2)
     assert [row["engine"] for row in rows] == ["own", "own"]
-    assert all("other candidates" in str(row["reason"]) for row in rows)
+    assert all("other reasons for candidates" in str(row["reason"]) for row in rows)
+
+
+def sampled(n_images: int) -> dict[str, Parity]:
+    """Parities of a target and a rival whose maps differ more on some images than on others."""
+    rng = np.random.default_rng(5)
+    models = ("target", "rival-a")
+    maps = {
+        m: {f"{i:02d}": blank(*rng.permutation(10)[: 2 + i % 3]) for i in range(n_images)} for m in models
+    }
+    return {name: Parity(of, of) for name, of in maps.items()}
+
+
+def with_one_rival(tiny: Campaign, quota: int) -> Campaign:
+    candidates = tiny.candidates.model_copy(update={"quota": quota})
+    return tiny.model_copy(update={"candidates": candidates, "competitors": tiny.competitors[:1]})
+
+
+def test_m_is_compared_under_a_quota_in_proportion_and_with_its_reasons(tiny: Campaign) -> None:
+    """The quota of 4 would take all of 16 images, whatever their maps: then nothing would be compared."""
+    campaign = with_one_rival(tiny, 4)
+    maps = {name: parity.own for name, parity in sampled(16).items()}
+    assert not choice_among(campaign, maps, AREAS, 16).leaves_out
+    assert choice_among(campaign, maps, AREAS, 1).leaves_out
+    rows = engine_rows(campaign, sampled(16), AREAS, 362)
+    assert [row["engine"] for row in rows] == ["onnxruntime", "onnxruntime"]
+    theirs = maps["rival-a"]
+    shifted = dict(zip(theirs, [*list(theirs.values())[1:], theirs["00"]], strict=True))
+    swapped = choice_among(campaign, {**maps, "rival-a": shifted}, AREAS, 1)
+    assert swapped.reasons != choice_among(campaign, maps, AREAS, 1).reasons
+
+
+def test_a_sample_without_a_choice_compares_nothing_and_is_refused(tiny: Campaign) -> None:
+    rows = engine_rows(with_one_rival(tiny, 4), sampled(1), AREAS, 362)
+    assert [row["engine"] for row in rows] == ["own", "own"]
+    assert all("no class had more compared images than its quota" in str(row["reason"]) for row in rows)
+
+
+def test_models_that_share_hardly_an_image_are_refused(tiny: Campaign) -> None:
+    parities = sampled(4)
+    other = {f"new-{name}": label_map for name, label_map in parities["target"].own.items()}
+    rows = engine_rows(with_one_rival(tiny, 1), parities | {"target": Parity(other, other)}, AREAS, 8)
+    assert [row["engine"] for row in rows] == ["own", "own"]
+    assert all("only 0 of 4 compared images" in str(row["reason"]) for row in rows)
+
+
+def test_a_grown_pool_changes_nothing_in_what_is_compared(alone: Round) -> None:
+    rows = [r for r in alone.open_store().rows(list_images.fn(alone), IMAGES) if r["dataset"] == "pool"]
+    first = compared_images(alone, rows[:-2])
+    assert compared_images(alone, rows) == first
+    moved = [row | {"uri": f"elsewhere/{row['image_id']}"} for row in rows]
+    assert [image_id for image_id, _ in compared_images(alone, moved)] == [image_id for image_id, _ in first]
+    gone = [row for row in rows if row["image_id"] != first[0][0]]
+    assert compared_images(alone, gone) == first[1:]
 
 
 def test_the_compared_images_are_a_seeded_draw(alone: Round) -> None:

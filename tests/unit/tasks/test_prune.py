@@ -103,6 +103,16 @@ def test_only_what_no_round_needs_goes_and_only_when_asked(tmp_path: Path) -> No
     assert "Nothing may go" in command(tmp_path, "prune").stdout
 
 
+def test_while_a_round_is_being_predicted_no_cache_goes(tmp_path: Path) -> None:
+    finished = finished_round(tmp_path)
+    grown_old(tmp_path)
+    kinds = {group.what for group in prunable(finished.open_store(), None, time.time())}
+    made(finished.at(2), "pool", {PREDICTIONS: []})
+    grown_old(tmp_path)
+    left = {group.what for group in prunable(finished.open_store(), None, time.time())}
+    assert {what.split()[0] for what in kinds - left} == {"maps", "counted"}
+
+
 def test_what_is_young_stays(tmp_path: Path) -> None:
     finished_round(tmp_path)
     assert "Nothing may go" in command(tmp_path, "prune", "--yes").stdout

@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 
+from tasks.core.rating_needs import RatingNeed
 from tasks.core.records import ANSWERS
-from tasks.ratings import RatingNeed, answer_row, needs_of, rate, valid_answers
+from tasks.rating_answers import answer_row, valid_answers
+from tasks.ratings import rate, rated_answers
 from tasks.services.label_studio_answers import Answer
 from tasks.services.label_studio_screens import OUT_OF_DOMAIN
 
 AUTHOR = 7
+NEED = RatingNeed("a", "m", "rater-1")
 
 
 def label_studio_answer(choice: str | None = "4", **changes: Any) -> Answer:
@@ -46,23 +49,9 @@ def log_row(score: int | None = 3, **changes: Any) -> dict[str, Any]:
     return row | changes
 
 
-def test_every_rater_is_to_rate_every_map_of_the_target() -> None:
-    maps = [
-        {"image_id": "a", "map_digest": "m", "role": "target"},
-        {"image_id": "b", "map_digest": "n", "role": "target"},
-        {"image_id": "a", "map_digest": "o", "role": "competitor"},
-    ]
-    needs = needs_of(["x", "y"], maps)
-    assert {(n.image_id, n.map_digest, n.rater) for n in needs} == {
-        (image, digest, rater) for image, digest in (("a", "m"), ("b", "n")) for rater in ("x", "y")
-    }
-    assert len({need.key for need in needs}) == 4
-    assert RatingNeed("a", "m", "x").key == needs[0].key, "the same need has the same key in every run"
-
-
 @pytest.mark.parametrize("score", [1, 2, 3, 4, 5])
 def test_a_score_becomes_a_valid_row(score: int) -> None:
-    row = answer_row(label_studio_answer(str(score)), "rater-1", AUTHOR)
+    row = answer_row(label_studio_answer(str(score)), NEED, AUTHOR)
     assert (row["score"], row["out_of_domain"], row["state"]) == (score, False, "valid")
     assert (row["image_id"], row["map_digest"], row["rater"]) == ("a", "m", "rater-1")
     assert (row["seconds"], row["submitted_at"]) == (12.5, "2026-01-01T10:00:00+00:00")
@@ -70,7 +59,7 @@ def test_a_score_becomes_a_valid_row(score: int) -> None:
 
 
 def test_out_of_domain_is_valid_and_has_no_score() -> None:
-    row = answer_row(label_studio_answer(OUT_OF_DOMAIN), "rater-1", AUTHOR)
+    row = answer_row(label_studio_answer(OUT_OF_DOMAIN), NEED, AUTHOR)
     assert (row["score"], row["out_of_domain"], row["state"]) == (None, True, "valid")
 
 
@@ -86,7 +75,7 @@ def test_out_of_domain_is_valid_and_has_no_score() -> None:
     ],
 )
 def test_what_does_not_count_keeps_its_place_with_the_reason(answer: Answer, state: str) -> None:
-    row = answer_row(answer, "rater-1", AUTHOR)
+    row = answer_row(answer, NEED, AUTHOR)
     assert row["state"].startswith(state)
     assert valid_answers([row]) == {}
 
@@ -94,9 +83,8 @@ def test_what_does_not_count_keeps_its_place_with_the_reason(answer: Answer, sta
 def test_the_newest_answer_to_a_need_counts() -> None:
     edited = [log_row(2, submitted_at="2026-01-01"), log_row(5, submitted_at="2026-01-02")]
     asked_again = [*edited, log_row(1, annotation_id=9, submitted_at="2026-01-03")]
-    need = RatingNeed("a", "m", "rater-1")
-    assert valid_answers(edited[::-1])[need]["score"] == 5
-    assert valid_answers(asked_again[::-1])[need]["score"] == 1
+    assert valid_answers(edited[::-1])[NEED]["score"] == 5
+    assert valid_answers(asked_again[::-1])[NEED]["score"] == 1
 
 
 def test_the_last_valid_answer_counts_when_it_was_edited_into_nothing() -> None:
@@ -106,7 +94,34 @@ def test_the_last_valid_answer_counts_when_it_was_edited_into_nothing() -> None:
 
 def test_answers_about_another_map_or_a_repeat_do_not_fill_a_need() -> None:
     rows = [log_row(2, map_digest="older"), log_row(2, repeat=1, annotation_id=2)]
-    assert valid_answers(rows).keys() == {RatingNeed("a", "older", "rater-1")}
+    assert NEED not in valid_answers(rows)
+    assert valid_answers(rows).keys() == {
+        RatingNeed("a", "older", "rater-1"),
+        RatingNeed("a", "m", "rater-1", repeat=1),
+    }
+
+
+def test_a_repeat_keeps_its_number_in_the_log() -> None:
+    row = answer_row(label_studio_answer("2"), RatingNeed("a", "m", "rater-1", repeat=1), AUTHOR)
+    assert (row["repeat"], row["score"]) == (1, 2)
+
+
+def test_repeats_and_gold_images_are_kept_and_do_not_count() -> None:
+    common = {"image_id": "a", "map_digest": "m", "rater": "x", "expected_score": None}
+    planned = [
+        common | {"repeat": 0},
+        common | {"repeat": 1},
+        common | {"image_id": "g", "repeat": 0, "expected_score": 5},
+        common | {"image_id": "b", "repeat": 0},  # not answered
+    ]
+    log = [
+        log_row(4, rater="x"),
+        log_row(2, rater="x", repeat=1, annotation_id=2),
+        log_row(5, rater="x", image_id="g", annotation_id=3),
+    ]
+    used = rated_answers(planned, valid_answers(log))
+    shown = [(row["image_id"], row["repeat"], row["score"], row["counts"]) for row in used]
+    assert shown == [("a", 0, 4, True), ("a", 1, 2, False), ("g", 0, 5, False)]
 
 
 def test_the_mean_opinion_score_is_the_mean_of_all_raters() -> None:

@@ -171,14 +171,6 @@ def test_the_summary_says_how_the_scores_changed(campaign: Campaign) -> None:
     assert "contain square" in closing[2]
 
 
-def test_a_competitor_that_equals_the_target_is_named(campaign: Campaign) -> None:
-    same = replace(ROUND, selection=[{"competitor": "rival", "n_images": 3, "n_undefined": 0, "n_equal": 3}])
-    assert any(
-        "the map of rival is the target's own" in line for line in summary(campaign, same, Scores([]), 2)
-    )
-    assert not any("own" in line for line in summary(campaign, ROUND, Scores([]), 2))
-
-
 def test_a_class_that_no_model_finds_is_named(campaign: Campaign) -> None:
     unseen = replace(ROUND, candidates=[row for row in ROUND.candidates if row["class_name"] == "disc"])
     sentences = summary(campaign, unseen, Scores([]), 2)

@@ -1,0 +1,67 @@
+"""What people still have to do in the open stage of a round, and how far each of them is."""
+
+from __future__ import annotations
+
+from tasks.answer_log import VALID, newest_per_annotation, read_log
+from tasks.core.rating_needs import needs_in
+from tasks.core.records import ANSWERS, CHECKS, DRAWINGS, RATING_PLAN, Record
+from tasks.labelling import CHECK_WORK
+from tasks.mask_answers import MaskLog
+from tasks.mask_plan import Sources, planned_masks
+from tasks.mask_requests import place_of
+from tasks.people_progress import GivenAnswer, PersonProgress, WorkItem, given_answers, people_progress
+from tasks.rating_answers import answered
+from tasks.rounds import Round, recall, require
+
+RATINGS, MASKS, CHECKED = "ratings", "masks", "checks"
+_LOGS: tuple[tuple[Record, str, str], ...] = (
+    (ANSWERS, "rater", RATINGS),
+    (DRAWINGS, "annotator", MASKS),
+    (CHECKS, "checker", CHECKED),
+)
+
+
+def open_work(round_: Round) -> list[WorkItem]:
+    """Every answer that the open stage of the round needs; none if no stage waits for people."""
+    if recall(round_, "rating_plan") is not None and recall(round_, "ratings") is None:
+        return _ratings(round_)
+    roles = {"masks-test": "test_set", "masks-failure": "failures"}
+    if any(recall(round_, s) is not None and recall(round_, masks) is None for masks, s in roles.items()):
+        return _masks(round_)
+    return []
+
+
+def progress_of(round_: Round) -> list[PersonProgress]:
+    """How far everybody is with the open stage of the round."""
+    return people_progress(open_work(round_), _answers(round_))
+
+
+def _ratings(round_: Round) -> list[WorkItem]:
+    needs = needs_in(round_.open_store().rows(require(round_, "rating_plan"), RATING_PLAN))
+    given = answered(round_)
+    return [WorkItem(need.rater, RATINGS, need in given) for need in needs]
+
+
+def _masks(round_: Round) -> list[WorkItem]:
+    """Every drawing and check that was made, and the next step of every mask that is not final."""
+    pool, maps, test_set = (require(round_, stage) for stage in ("pool", "maps", "test_set"))
+    sources, log = Sources(pool, maps, recall(round_, "failures"), test_set), MaskLog.read(round_)
+    items: list[WorkItem] = []
+    for mask in planned_masks(round_, sources, log):
+        for turn in mask.turns(log):
+            items.append(WorkItem(mask.assignment.author, MASKS, True))
+            if turn.check is not None:
+                items.append(WorkItem(turn.check.checker, CHECKED, True))
+        place = place_of(mask, mask.step(log))
+        if place is not None:
+            items.append(WorkItem(place[1], CHECKED if place[0] == CHECK_WORK else MASKS, False))
+    return items
+
+
+def _answers(round_: Round) -> list[GivenAnswer]:
+    answers = []
+    for record, column, work in _LOGS:
+        rows = newest_per_annotation(read_log(round_, record))
+        own = (row for row in rows if row["state"] == VALID and row["round"] == round_.number)
+        answers += given_answers(own, column, work)
+    return answers

@@ -1,0 +1,67 @@
+"""Which Label Studio projects a campaign has had: a project that somebody deleted does not vanish unseen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tasks.pseudonyms import Pseudonyms
+from tasks.rounds import Round
+from tasks.warnings_log import warn
+
+
+@dataclass(frozen=True)
+class RemadeProject:
+    """A project that was deleted in Label Studio and made anew.
+
+    Attributes:
+        work: "rating" or "masks".
+        person: whose project it is.
+        numbers: ids of all that there were, the newest last.
+    """
+
+    work: str
+    person: str
+    numbers: tuple[int, ...]
+
+
+def note_project(round_: Round, work: str, person: str, project_id: int) -> None:
+    """Note a person's project of this round; if it is not the first, say so in the log of the run."""
+    store = round_.open_store()
+    known = _numbers(round_, work, person)
+    if project_id in known:
+        return
+    store.storage.put_if_absent(f"{_folder(round_, work, person)}/{project_id}", b"")
+    if known:
+        called = Pseudonyms(store).of(person)
+        warn(
+            f"The Label Studio project {max(known)} ({work}, {called}, round {round_.number}) is gone: "
+            f"somebody deleted it. Project {project_id} was made in its place. Answers that were collected "
+            "stay, and are not asked for again; others that were in it are lost."
+        )
+
+
+def has_projects(round_: Round, work: str) -> bool:
+    """Whether anybody was asked for this work in this round."""
+    return next(round_.open_store().storage.names(f"{_top(round_)}/{work}"), None) is not None
+
+
+def remade_projects(round_: Round) -> list[RemadeProject]:
+    """The projects of this round that were deleted and made anew."""
+    top = f"{_top(round_)}/"
+    names = round_.open_store().storage.names(_top(round_))
+    owners = {tuple(name.removeprefix(top).split("/")[:2]) for name in names}
+    found = [RemadeProject(work, who, _numbers(round_, work, who)) for work, who in sorted(owners)]
+    return [project for project in found if len(project.numbers) > 1]
+
+
+def _numbers(round_: Round, work: str, person: str) -> tuple[int, ...]:
+    names = round_.open_store().storage.names(_folder(round_, work, person))
+    return tuple(sorted(int(name.rpartition("/")[2]) for name in names))
+
+
+def _top(round_: Round) -> str:
+    return f"campaigns/{round_.campaign.name}/projects/{round_.number:04d}"
+
+
+def _folder(round_: Round, work: str, person: str) -> str:
+    return f"{_top(round_)}/{work}/{person}"

@@ -1,0 +1,143 @@
+"""Raters' answers: read from Label Studio into the log so that none is lost, and which of them count."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from configs.settings import Settings
+from tasks.answer_log import (
+    VALID,
+    append_to_log,
+    deletions,
+    last_seen,
+    newest_valid,
+    read_log,
+)
+from tasks.core.rating_needs import RatingNeed, need_of_task
+from tasks.core.records import ANSWERS, RATED_ANSWERS
+from tasks.label_studio_projects import has_projects
+from tasks.labelling import find_project, label_studio
+from tasks.rounds import Round, recall
+from tasks.services.label_studio_answers import Answer, NoRating, parse_rating
+
+RATING_WORK = "rating"
+
+Row = dict[str, Any]
+
+
+def answer_row(answer: Answer, need: RatingNeed, author_id: int) -> Row:
+    """An answer of Label Studio as a row of the log; what is not a valid answer says so in its state.
+
+    Args:
+        answer: as the server has it.
+        need: what its task was published for.
+        author_id: account of the rater.
+    """
+    parsed = parse_rating(answer)
+    score, out_of_domain, state = None, None, VALID
+    if isinstance(parsed, NoRating):
+        state = parsed.reason
+    else:
+        score, out_of_domain = parsed.score, parsed.out_of_domain
+    if not answer.is_by(author_id):
+        state = f"foreign: {answer.authors}, not the project's rater"
+    return {
+        "image_id": need.image_id,
+        "map_digest": need.map_digest,
+        "rater": need.rater,
+        "repeat": need.repeat,
+        "annotation_id": answer.annotation_id,
+        "score": score,
+        "out_of_domain": out_of_domain,
+        "seconds": answer.lead_time,
+        "submitted_at": answer.updated_at.isoformat(),
+        "state": state,
+    }
+
+
+def need_of_row(row: Mapping[str, Any]) -> RatingNeed:
+    """The need that a row of the log answers."""
+    return RatingNeed(row["image_id"], row["map_digest"], row["rater"], row["repeat"])
+
+
+def valid_answers(rows: Iterable[Row]) -> dict[RatingNeed, Row]:
+    """The newest valid answer to every need, whoever asked and whenever."""
+    return newest_valid(rows, need_of_row)
+
+
+def answered(round_: Round) -> dict[RatingNeed, Row]:
+    """The newest valid answer of the log to every need, those of other rounds among them."""
+    return valid_answers(read_log(round_, ANSWERS))
+
+
+def _rows_of(round_: Round, answers: Iterable[Answer], rater: str, author_id: int) -> list[Row]:
+    """Rows of the log; anybody may add a task to a project, and what is not ours is left alone."""
+    pairs = ((answer, need_of_task(answer.data, rater)) for answer in answers)
+    return [answer_row(a, need, author_id) | round_.labels for a, need in pairs if need is not None]
+
+
+def poll_ratings(round_: Round, settings: Settings) -> tuple[tuple[str, int], ...]:
+    """Write what changed since the last look to the log; returns the raters and the ids of their projects.
+
+    Read is what changed since a minute before the newest answer of that rater and round in the log; the first
+    time, everything.
+    """
+    log = read_log(round_, ANSWERS)
+    rows: list[Row] = []
+    projects = []
+    with label_studio(settings) as service:
+        for rater in round_.campaign.ratings.raters:
+            project = find_project(service, round_, RATING_WORK, rater)
+            if project is None:
+                continue  # nothing was asked of this rater in this round
+            projects.append((rater, project.project_id))
+            since = last_seen(_own(log, round_, rater))
+            rows += _rows_of(round_, service.answers_since(project.project_id, since), rater, project.user_id)
+    append_to_log(round_, ANSWERS, rows)
+    return tuple(projects)
+
+
+def reconcile_ratings(round_: Round, settings: Settings) -> None:
+    """Compare the log with all that Label Studio has, before a round's ratings are closed.
+
+    Where nobody was asked in this round, as all had been rated before, there is nothing to compare.
+    Answers that are gone are noted as deleted, and stay; if there is an answer that the log lacks, all of
+    that project are read again.
+    """
+    if not has_projects(round_, RATING_WORK):
+        return
+    log = read_log(round_, ANSWERS)
+    noticed = datetime.datetime.now(datetime.UTC)
+    rows: list[Row] = []
+    with label_studio(settings) as service:
+        for rater in round_.campaign.ratings.raters:
+            project = find_project(service, round_, RATING_WORK, rater)
+            own = _own(log, round_, rater)
+            present = set() if project is None else service.annotation_ids(project.project_id)
+            rows += deletions(own, present, noticed)
+            if project is not None and present - {row["annotation_id"] for row in own}:
+                answers = service.answers_since(project.project_id, None)
+                rows += _rows_of(round_, answers, rater, project.user_id)
+    append_to_log(round_, ANSWERS, rows)
+
+
+def late_answers(round_: Round) -> list[Row]:
+    """Valid answers that came after the round's ratings were closed, oldest first: they changed nothing."""
+    ref = recall(round_, "ratings")
+    if ref is None:
+        return []
+    counted = {need_of_row(row): row for row in round_.open_store().rows(ref, RATED_ANSWERS)}
+    valid = [row for row in read_log(round_, ANSWERS) if row["state"] == VALID]
+    return [row for row in valid if (mine := need_of_row(row)) in counted and _is_later(row, counted[mine])]
+
+
+def _is_later(row: Row, counted: Row) -> bool:
+    moments = [datetime.datetime.fromisoformat(r["submitted_at"]) for r in (row, counted)]
+    return (moments[0], row["annotation_id"]) > (moments[1], counted["annotation_id"])
+
+
+def _own(log: Iterable[Row], round_: Round, rater: str) -> list[Row]:
+    """What the log has of one rater's project of this round."""
+    return [row for row in log if row["rater"] == rater and row["round"] == round_.number]
