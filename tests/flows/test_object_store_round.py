@@ -32,6 +32,17 @@ STORE = f"s3://{BUCKET}/tiny/store"
 POOL = f"s3://{BUCKET}/tiny/pool"
 
 
+@pytest.fixture
+def settings(
+    services: Settings, reachable: ObjectStore, label_studio_bin: Path, monkeypatch: pytest.MonkeyPatch
+) -> Settings:
+    """Those of the services, with the object store as the environment names it, which Label Studio is told."""
+    monkeypatch.setenv("MADLOOP_HOME", str(services.home))
+    monkeypatch.setenv("MADLOOP_LABEL_STUDIO_BIN", str(label_studio_bin))
+    services_up(load_settings(), on_event=lambda _: None, parent_pid=os.getpid())
+    return load_settings()
+
+
 def _run_in_folders(
     tiny_campaign: TinyCampaign, services: Settings, runs: ForkedRuns, folder: Path
 ) -> dict[str, str]:
@@ -57,17 +68,10 @@ def _run_in_the_bucket(
 
 def test_a_round_in_a_bucket_has_the_digests_of_a_round_in_folders_and_keeps_no_key(
     tiny_campaign: TinyCampaign,
-    services: Settings,
+    settings: Settings,
     reachable: ObjectStore,
-    label_studio_bin: Path,
-    monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    # The settings of the services, with the object store as the environment names it.
-    monkeypatch.setenv("MADLOOP_HOME", str(services.home))
-    monkeypatch.setenv("MADLOOP_LABEL_STUDIO_BIN", str(label_studio_bin))
-    services_up(load_settings(), on_event=lambda _: None, parent_pid=os.getpid())
-    settings = load_settings()
     runs = ForkedRuns(settings)
     try:
         expected = _run_in_folders(tiny_campaign, settings, runs, tmp_path)
