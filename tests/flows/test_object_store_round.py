@@ -36,7 +36,7 @@ POOL = f"s3://{BUCKET}/tiny/pool"
 def settings(
     services: Settings, reachable: ObjectStore, label_studio_bin: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Settings:
-    """Those of the services, with the object store as the environment names it, which Label Studio is told."""
+    """Those of the services, with the object store of the environment, which Label Studio is told of."""
     monkeypatch.setenv("MADLOOP_HOME", str(services.home))
     monkeypatch.setenv("MADLOOP_LABEL_STUDIO_BIN", str(label_studio_bin))
     services_up(load_settings(), on_event=lambda _: None, parent_pid=os.getpid())
