@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from configs.locations import split_object_uri
 from configs.settings import Settings
 from tasks.errors import DataError
 from tasks.services import object_store
+from tasks.services.browser_access import allow_pages
 from tasks.services.label_studio_records import ServedBucket
 from tasks.services.label_studio_screens import local_file_url
 from tasks.services.local_storage import LocalStorage
@@ -104,9 +106,13 @@ class BucketPictures:
         return f"{self.store}/{PICTURES}/{name}"
 
     def served_bucket(self, campaign: str, settings: Settings) -> ServedBucket:
-        """See `PicturePlace`; puts a first object there, for Label Studio refuses folders without any."""
-        keys = settings.require_picture_keys()
-        self.put(f"{campaign}/about.txt", b"Pictures that Label Studio shows to people.\n")
+        """See `PicturePlace`; also makes sure that the pages of Label Studio can read the pictures."""
+        keys, about = settings.require_picture_keys(), f"{campaign}/about.txt"
+        self.put(
+            about, b"Pictures that Label Studio shows to people.\n"
+        )  # it refuses folders without objects
+        site = urlsplit(settings.require("label_studio"))
+        allow_pages(self.address(about), f"{site.scheme}://{site.netloc}", keys)
         bucket, prefix = split_object_uri(self.address(campaign))
         endpoint = object_store.endpoint()
         return ServedBucket(

@@ -196,6 +196,7 @@ def _made_client(access: ObjectStoreAccess, *, attempts: int) -> Any:
         "connect_timeout": 10,
         "read_timeout": 60,
         "max_pool_connections": 16,
+        "signature_version": "s3v4",  # of presigned links; requests are signed so anyway
     }
     if access.url is not None:
         config["s3"] = {"addressing_style": "path"}  # names of buckets are no host names there

@@ -19,10 +19,12 @@ from tasks.core.digests import digest_of_bytes
 from tasks.errors import TerminalServiceError
 from tasks.labelling import Screen, label_studio, open_project, picture_folder
 from tasks.rounds import Round
+from tasks.services.browser_access import allow_pages
 from tasks.services.label_studio_records import Task
 from tasks.services.label_studio_screens import dense_screen, picture_url
 from tasks.services.label_studio_session import log_in, open_client
 from tasks.services.object_store import list_objects, read_object
+from tasks.services.object_store import open_client as open_client_of_s3
 from tests.lib.written_campaigns import campaign_of, png, write_file
 
 pytestmark = pytest.mark.services
@@ -120,12 +122,51 @@ def test_opening_again_makes_no_second_storage_and_sends_the_keys_anew(
     )
     with label_studio(settings) as service:
         open_project(service, round_, settings, "ann", SCREEN)
-        with pytest.raises(TerminalServiceError, match="specified AWS credentials"):
+        with pytest.raises(TerminalServiceError, match="a link made with them was answered 403"):
             open_project(service, round_, wrong, "ann", SCREEN)
     assert [s["id"] for s in storages()] == [s["id"] for s in before]
     assert len(before) == 1
     place = picture_url(published[1], _task_id(browser, published[0]))
     assert httpx.get(browser.get(place).headers["location"], trust_env=False).status_code == 200
+
+
+@pytest.fixture
+def elsewhere(settings: Settings) -> Iterator[str]:
+    """A rule of the bucket that lets pages of another site alone read it."""
+    client, site = open_client_of_s3(), "https://elsewhere.example.org"
+    rule = {"AllowedMethods": ["GET"], "AllowedOrigins": [site]}
+    client.put_bucket_cors(Bucket=BUCKET, CORSConfiguration={"CORSRules": [rule]})
+    yield site
+    client.delete_bucket_cors(Bucket=BUCKET)
+
+
+def test_label_studios_pages_are_allowed_beside_those_of_others(
+    settings: Settings, elsewhere: str, published: tuple[int, str], browser: httpx.Client
+) -> None:
+    rules = open_client_of_s3().get_bucket_cors(Bucket=BUCKET)["CORSRules"]
+    site = settings.require("label_studio")
+    assert [rule["AllowedOrigins"] for rule in rules] == [[elsewhere], [site]]
+
+    link = browser.get(picture_url(published[1], _task_id(browser, published[0]))).headers["location"]
+    allowed = {
+        origin: httpx.get(link, headers={"Origin": origin}, trust_env=False).headers.get(
+            "access-control-allow-origin"
+        )
+        for origin in (site, elsewhere, "https://stranger.example.org")
+    }
+    assert allowed == {site: site, elsewhere: elsewhere, "https://stranger.example.org": None}
+
+    allow_pages(published[1], site, settings.require_picture_keys())
+    assert len(open_client_of_s3().get_bucket_cors(Bucket=BUCKET)["CORSRules"]) == 2
+
+
+def test_keys_that_do_not_open_the_pictures_are_refused_before_anybody_is_asked(
+    settings: Settings, published: tuple[int, str]
+) -> None:
+    keys = settings.require_picture_keys()
+    wrong = keys.model_copy(update={"secret_key": keys.access_key})
+    with pytest.raises(TerminalServiceError, match=r"answered 403\. Check MADLOOP_PICTURE_ACCESS_KEY_ID"):
+        allow_pages(published[1], settings.require("label_studio"), wrong)
 
 
 def test_no_key_stands_in_tasks_logs_or_the_store(
