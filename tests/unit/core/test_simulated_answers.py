@@ -6,7 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tasks.core.simulated_people import SimulatedRater, SimulatedScore, simulated_mask, simulated_rating
+from tasks.core.simulated_people import (
+    SimulatedRater,
+    SimulatedScore,
+    simulated_check,
+    simulated_mask,
+    simulated_rating,
+)
 
 EXACT = SimulatedRater(seed=1, rater="r", bias=0.0, noise=0.0, out_of_domain_probability=1.0)
 NOISY = replace(EXACT, noise=0.7, out_of_domain_probability=0.7)
@@ -127,3 +133,49 @@ def test_the_inputs_are_left_alone_and_sizes_must_agree() -> None:
         paint(0.5, start=START[:2])
     with pytest.raises(ValueError, match="anchoring"):
         paint(1.5)
+
+
+def check(mask: np.ndarray, attention: float = 1.0, image: str = "i") -> list[tuple[str, float, float]]:
+    """What a checker marks in a mask of 20 x 30 px whose truth is class 0 with a void corner."""
+    truth = np.zeros((20, 30), np.uint8)
+    truth[:2, :2] = 255
+    marks = simulated_check(truth, mask, attention=attention, seed=0, checker="c", image_id=image)
+    return [(mark.error_type, mark.x_px, mark.y_px) for mark in marks]
+
+
+def test_a_checker_marks_every_error_in_its_middle_and_void_of_the_truth_is_none() -> None:
+    mask = np.zeros((20, 30), np.uint8)
+    assert check(mask) == []
+    mask[:2, :2] = 3
+    assert check(mask) == []
+    mask[5:8, 10:13] = 1
+    mask[15, 20] = 255
+    assert check(mask) == [("wrong class", 11.5, 6.5), ("missed object", 20.5, 15.5)]
+    assert check(mask, attention=0.0) == []
+
+
+def test_errors_smaller_than_a_thousandth_are_not_seen() -> None:
+    truth, mask = np.zeros((40, 50), np.uint8), np.zeros((40, 50), np.uint8)
+    mask[3, 3] = 1
+    mask[9, 3:5] = 1
+    marks = simulated_check(truth, mask, attention=1.0, seed=0, checker="c", image_id="i")
+    assert [mark.y_px for mark in marks] == [9.5]
+
+
+def test_an_error_is_noticed_with_the_probability_given() -> None:
+    mask = np.zeros((20, 30), np.uint8)
+    mask[5:8, 10:13] = 1
+    noticed = sum(bool(check(mask, attention=0.3, image=f"{n}")) for n in range(1000))
+    assert 255 <= noticed <= 345, "within three standard deviations of 300"
+
+
+def test_an_image_that_comes_again_has_chances_of_its_own() -> None:
+    def left(turn: int) -> list[bool]:
+        painted = [
+            simulated_mask(TRUTH, START, anchoring=0.5, seed=0, annotator="a", image_id=f"{n}", turn=turn)
+            for n in range(30)
+        ]
+        return [bool((mask != TRUTH).any()) for mask in painted]
+
+    assert left(1) == left(1)
+    assert left(1) != left(2)

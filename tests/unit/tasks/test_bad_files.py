@@ -302,3 +302,17 @@ def test_after_the_data_were_moved_images_of_earlier_rounds_are_read_at_their_ne
     again = finished_set(first, pool, masks, "S(1)")
     assert [image.read_image().shape[2] for image in again.images] == [3, 3]
     assert all(Path(image.uri).is_relative_to(tmp_path / "moved") for image in again.images)
+
+
+def test_a_mask_in_dispute_is_used_for_nothing(tmp_path: Path) -> None:
+    round_ = played_round(tmp_path)
+    store, pool = round_.open_store(), require(round_, "pool")
+    first, second = store.rows(require(round_, "masks-failure"), MASKS)
+
+    def fill(draft: Draft) -> None:
+        draft.write_table(MASKS, [first | {"verdict": "disputed"}, second])
+        for row in (first, second):
+            draft.write_file(f"{row['image_id']}.png", encoded(true_mask(1)), identity=True)
+
+    masks = store.make(StageKey("masks", 1, {"with": "dispute"}), fill)
+    assert [i.image_id for i in finished_set(round_, pool, masks, "S(1)").images] == [second["image_id"]]
