@@ -44,7 +44,7 @@ def allow_pages(uri: str, origin: str, keys: PictureKeys) -> None:
             return
     raise TerminalServiceError(
         f"The bucket {bucket} was required to let pages of {origin} read pictures, and has a rule that says "
-        "so, but its server does not follow it. Allow the origin in the settings of the server, then run again."
+        "so, but its server does not follow it. Allow the origin in the server's settings, then run again."
     )
 
 
