@@ -1,4 +1,4 @@
-# make demo | make test | make check | make setup
+# make demo | make test | make test-system | make check | make setup
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 SHELL := /bin/bash
 BIN := .venv/bin
@@ -6,7 +6,7 @@ TOOLS := .venv/shared/bin
 RUN := $(BIN)/python -m
 INPUTS ?= 100000
 
-.PHONY: setup demo test test-unit test-contract test-flows test-acceptance check format fuzz
+.PHONY: setup demo test test-unit test-contract test-flows test-acceptance test-system check format fuzz
 
 setup:
 	@$(PYTHON) infra/environments.py
@@ -15,7 +15,7 @@ demo: setup
 	@$(BIN)/madloop demo
 
 test: setup
-	@$(RUN) pytest tests --durations=15
+	@$(RUN) pytest tests --ignore=tests/system --durations=15
 
 test-unit: setup
 	@$(RUN) pytest tests/unit tests/property tests/architecture
@@ -31,6 +31,9 @@ test-flows: setup
 
 test-acceptance: setup
 	@$(RUN) pytest tests/acceptance
+
+test-system: setup
+	@$(RUN) pytest tests/system $(if $(SCREENSHOTS),--screenshots $(SCREENSHOTS))
 
 check: setup
 	@$(TOOLS)/ruff format --check .

@@ -1,241 +1,203 @@
-"""6,000 rating tasks in a real Label Studio: publishing, polling, collecting; the SDK's listing beside ours.
+"""Label Studio with 6,000 ratings: publishing, polling and collecting, against the SDK's listing of tasks.
 
-Tasks hold the addresses of pictures, none is drawn. The answers that are polled are sent one by one, as by
-people. Those that are collected come into their project with its tasks in one import, each with its author:
-sending 6,000 takes long and is not what is measured. Times are wall clock, as the server is another process.
+The SDK's `tasks.list` with its default fields gives tasks without their answers; with `fields="all"` the
+answers are in it. Both are read for the first tasks only and scaled by the number of tasks: all of them would
+take minutes.
 """
 
 from __future__ import annotations
 
+import datetime
 import itertools
-import os
-import statistics
+import json
 import tempfile
 import time
-import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 from label_studio_sdk import LabelStudio
 
 from benchmarks.common import RESULTS, Table, report
-from configs.settings import Settings, load_settings
+from configs.settings import SERVICES, Settings, load_settings
 from infra.local import services_down, services_up
+from tasks.labelling import label_studio
 from tasks.services.label_studio import OVERLAP, LabelStudioService
-from tasks.services.label_studio_answers import ParsedRating, parse_rating
-from tasks.services.label_studio_records import ProjectSpec, PublishReport, Task
-from tasks.services.label_studio_screens import IMAGE, RATING, local_file_url, rating_screen
+from tasks.services.label_studio_answers import Answer, ParsedRating, parse_rating
+from tasks.services.label_studio_records import ProjectSpec, Task
+from tasks.services.label_studio_screens import IMAGE, RATING, rating_screen
 
-SCREEN = rating_screen([("road", "#804080"), ("car", "#400080")])
-PROMISED_S = {"publish": 60.0, "poll": 2.0, "collect": 30.0}  # at N_TASKS
-N_TASKS = 6000
-N_LISTED = 1000  # in the comparison with the SDK, which takes minutes for 6,000
-N_NEW = 10  # answers since the last poll
-POLLS = 5
+LIMITS_S = {"publish": 60.0, "poll": 2.0, "collect": 30.0}
+CHUNK = 500
+SCREEN = rating_screen([("background", "#202020"), ("object", "#d04040")])
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Server:
-    """A running Label Studio: our service, the SDK's client, and projects that are removed at the end."""
+class Size:
+    """How much is measured: tasks of a project, new answers of a poll, tasks the SDK lists."""
 
-    service: LabelStudioService
-    client: Any
-    made: list[int]
+    n_tasks: int
+    n_new: int
+    n_listed: int
 
-    def project(self) -> int:
-        """Id of a new, empty rating project."""
-        title = f"benchmark {uuid.uuid4().hex[:12]}"
-        self.made.append(self.service.ensure_project(ProjectSpec(title, SCREEN, "A benchmark", "")))
-        return self.made[-1]
+
+FULL = Size(n_tasks=6000, n_new=20, n_listed=600)
+QUICK = Size(n_tasks=60, n_new=5, n_listed=30)
 
 
 @contextmanager
-def running(settings: Settings) -> Iterator[Server]:
-    """The Label Studio of these settings, started if need be, afterwards without the benchmark's projects."""
-    services_up(settings, on_event=click.echo, parent_pid=os.getpid())
-    access = load_settings({"MADLOOP_HOME": str(settings.home)}).require_label_studio()
-    token = access.token.get_secret_value()
-    client: Any = LabelStudio(base_url=access.url, api_key=token)
-    with LabelStudioService(access.url, token) as service:
-        server = Server(service, client, [])
+def own_services() -> Iterator[Settings]:
+    """Settings of servers that are started in a temporary home, on any ports, and stopped afterwards."""
+    with tempfile.TemporaryDirectory() as home:
+        settings = load_settings({"MADLOOP_HOME": home})
+        settings.services.mkdir(parents=True)
+        (settings.services / "ports.json").write_text(json.dumps(dict.fromkeys(SERVICES, 0)))
         try:
-            yield server
-        finally:
-            for project_id in server.made:
-                client.projects.delete(id=project_id)
-
-
-@contextmanager
-def settings_of(*, own: bool) -> Iterator[Settings]:
-    """Settings of the home as it is set, or of an empty one whose servers end with the benchmark."""
-    if not own:
-        yield load_settings()
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        settings = load_settings({"MADLOOP_HOME": folder})
-        try:
-            yield settings
+            services_up(settings, on_event=lambda event: click.echo(event, err=True))
+            yield load_settings({"MADLOOP_HOME": home})
         finally:
             services_down(settings)
 
 
-def tasks_of(count: int) -> list[Task]:
-    """Rating tasks as the pipeline publishes them: keys, digests and addresses."""
-    made = []
-    for number in range(count):
-        name = f"{number:064x}"
-        data = {
-            field: local_file_url(f"benchmark/{field}s/{name}.png") for field in ("image", "map", "overlay")
-        }
-        made.append(Task(name[-32:], {**data, "image_id": name, "map_digest": name[::-1]}))
-    return made
-
-
-def score_of(number: int) -> int:
-    """The score that task `number` is given, 1 to 5."""
-    return 1 + number % 5
-
-
-def result_of(number: int) -> list[dict[str, Any]]:
-    """The answer to task `number` as the screen sends it."""
-    choice = {"choices": [str(score_of(number))]}
-    return [{"from_name": RATING, "to_name": IMAGE, "type": "choices", "value": choice}]
-
-
-def timed(call: Callable[[], Any]) -> tuple[float, Any]:
-    """Seconds on the wall, and the result."""
-    begin = time.perf_counter()
+def timed(call: Callable[[], T]) -> tuple[float, T]:
+    """Seconds on the clock, and the result."""
+    start = time.perf_counter()
     result = call()
-    return time.perf_counter() - begin, result
+    return time.perf_counter() - start, result
 
 
-def publish(server: Server, tasks: Sequence[Task]) -> tuple[int, float]:
-    """A project with these tasks, and the seconds it took; published again they must not double."""
-    project_id = server.project()
-    seconds, made = timed(lambda: server.service.publish_tasks(project_id, tasks))
-    again = server.service.publish_tasks(project_id, tasks[:10])
-    required = PublishReport(len(tasks), 0, 0), PublishReport(0, len(tasks[:10]), 0), len(tasks)
-    if (made, again, server.service.progress(project_id).total) != required:
-        raise AssertionError(f"{len(tasks)} tasks were to be published once, got {made}, then {again}")
-    return project_id, seconds
+def new_project(service: LabelStudioService, what: str) -> int:
+    """An empty project of ratings."""
+    return service.ensure_project(ProjectSpec(f"bench {what} {time.time_ns()}", SCREEN, "", ""))
 
 
-def poll(server: Server, project_id: int, tasks: Sequence[Task]) -> float:
-    """Median seconds of a poll that finds a few new answers among all tasks, the last of them a minute old.
-
-    A poll asks one minute further back than it must. Here that minute begins with the first new answer: what
-    was published before it counts as older.
-    """
-    listed = {task.key: task.task_id for task in server.service._listed(project_id)}
-    numbers = range(0, len(tasks), len(tasks) // N_NEW)
-    time.sleep(2.0)  # the answers are more than a second younger than the tasks
-    for number in numbers:
-        server.client.annotations.create(
-            id=listed[tasks[number].key], result=result_of(number), lead_time=3.0
-        )
-    first = min(answer.updated_at for answer in server.service.answers_since(project_id, None))
-    since = first + OVERLAP - timedelta(seconds=1)
-    seconds = []
-    for _ in range(POLLS):
-        passed, answers = timed(lambda: server.service.answers_since(project_id, since))
-        seconds.append(passed)
-        if {answer.key for answer in answers} != {tasks[number].key for number in numbers}:
-            raise AssertionError(f"{len(numbers)} new answers were to be found, got {len(answers)}")
-    return statistics.median(seconds)
+def tasks_of(n_tasks: int) -> list[Task]:
+    """Tasks as ratings are published, with the addresses of pictures that nobody looks at."""
+    pictures = {name: f"/data/local-files/?d=bench/{name}.png" for name in ("image", "map", "overlay")}
+    return [Task(key=f"{n:064x}", data={"image_id": f"{n:064x}", **pictures}) for n in range(n_tasks)]
 
 
-def answered_project(server: Server, tasks: Sequence[Task]) -> int:
-    """A project with these tasks and an answer to each, both imported at once."""
-    project_id, author = server.project(), server.client.users.whoami().id
+def choice(score: int) -> list[dict[str, Any]]:
+    """The result of a rating."""
+    value = {"choices": [str(score)]}
+    return [{"from_name": RATING, "to_name": IMAGE, "type": "choices", "value": value}]
+
+
+def import_answered(api: Any, project_id: int, tasks: list[Task], user_id: int) -> None:
+    """Import tasks with an answer each, the n-th of score 1 + n modulo 5."""
     raw: list[dict[str, Any]] = [
         {
             "data": {**task.data, "key": task.key},
-            "annotations": [{"result": result_of(n), "completed_by": author, "lead_time": 3.0}],
+            "annotations": [{"result": choice(1 + n % 5), "completed_by": user_id, "lead_time": 8.0}],
         }
         for n, task in enumerate(tasks)
     ]
-    for start in range(0, len(raw), 500):
-        server.client.projects.import_tasks(id=project_id, request=raw[start : start + 500])
-    return project_id
+    for start in range(0, len(raw), CHUNK):
+        api.projects.import_tasks(id=project_id, request=raw[start : start + CHUNK], return_task_ids=False)
 
 
-def collect(server: Server, project_id: int, tasks: Sequence[Task]) -> float:
-    """Seconds until all answers are there and understood."""
-
-    def read() -> dict[str, object]:
-        return {a.key: parse_rating(a) for a in server.service.answers_since(project_id, None)}
-
-    seconds, found = timed(read)
-    if found != {t.key: ParsedRating(score_of(n), out_of_domain=False) for n, t in enumerate(tasks)}:
-        raise AssertionError(f"{len(tasks)} answers were to be collected, got {len(found)} or other scores")
-    return seconds
+def check_collected(answers: list[Answer], tasks: list[Task], user_id: int) -> None:
+    """Fail unless every task has its one answer, of the right score and author."""
+    scores = {a.key: parse_rating(a) for a in answers if a.is_by(user_id)}
+    expected = {task.key: ParsedRating(1 + n % 5, out_of_domain=False) for n, task in enumerate(tasks)}
+    if len(answers) != len(tasks) or scores != expected:
+        raise AssertionError(
+            f"the {len(tasks)} imported answers were to come back, got {len(answers)} that differ"
+        )
 
 
-def listing(server: Server, project_id: int, tasks: Sequence[Task], **choice: str) -> float:
-    """Seconds of the SDK's listing of a project, everything that is not chosen at its default."""
-    seconds, listed = timed(lambda: list(server.client.tasks.list(project=project_id, **choice)))
-    if {task.data["key"] for task in listed} != {task.key for task in tasks}:
-        raise AssertionError(f"{len(tasks)} tasks were to be listed by the SDK, got {len(listed)}")
-    if choice:
-        scores = {task.data["key"]: task.annotations[0]["result"][0]["value"]["choices"] for task in listed}
-        wanted = {task.key: [str(score_of(n))] for n, task in enumerate(tasks)}
-        if scores != wanted:
-            raise AssertionError("the SDK's listing has other scores")
-    return seconds
+def poll_seconds(service: LabelStudioService, api: Any, project_id: int, size: Size) -> float:
+    """Seconds of a poll that finds a few new answers among many tasks, median of three."""
+    since = datetime.datetime.now(datetime.UTC)
+    for task in api.tasks.list(project=project_id, include="id", page_size=size.n_new).items:
+        api.annotations.create(id=task.id, result=choice(3), lead_time=8.0)
+    seconds = []
+    for _ in range(3):
+        took, answers = timed(lambda: service.answers_since(project_id, since))
+        if len(answers) != size.n_new:
+            raise AssertionError(f"{size.n_new} answers are new, but a poll found {len(answers)}")
+        seconds.append(took)
+    return sorted(seconds)[1]
 
 
-def table_of_promises(seconds: Mapping[str, float], n_tasks: int) -> Table:
-    """What the issue asks for beside what was measured."""
-    whats = {
-        "publish": f"{n_tasks} tasks published",
-        "poll": f"a poll with {N_NEW} new answers among {n_tasks} tasks, median of {POLLS}",
-        "collect": f"{n_tasks} answers collected and parsed",
-    }
-    rows = [(whats[name], f"{seconds[name]:.2f}", f"{PROMISED_S[name]:.0f}") for name in whats]
-    return Table("One project, wall clock.", ("what", "seconds", "at most, for 6,000"), tuple(rows))
+def listing_seconds(api: Any, project_id: int, size: Size, **fields: str) -> float:
+    """Seconds of the SDK's listing of all tasks: measured on the first, scaled."""
+
+    def read() -> list[Any]:
+        return list(itertools.islice(api.tasks.list(project=project_id, **fields), size.n_listed))
+
+    took, listed = timed(read)
+    if len(listed) != size.n_listed:
+        raise AssertionError(f"{size.n_listed} tasks were asked for, but {len(listed)} were listed")
+    return took * size.n_tasks / size.n_listed
+
+
+def measured(settings: Settings, size: Size, *, quick: bool) -> dict[str, float]:
+    """Seconds of everything that is compared."""
+    access = settings.require_label_studio()
+    api: Any = LabelStudio(base_url=access.url, api_key=access.token.get_secret_value(), timeout=600.0)
+    user_id = api.users.whoami().id
+    tasks = tasks_of(size.n_tasks)
+    with label_studio(settings) as service:
+        fresh, answered = new_project(service, "publish"), new_project(service, "collect")
+        publish, made = timed(lambda: service.publish_tasks(fresh, tasks))
+        published = time.monotonic()
+        if made.created != size.n_tasks:
+            raise AssertionError(f"{size.n_tasks} tasks were to be published, got {made}")
+        import_answered(api, answered, tasks, user_id)
+        collect, answers = timed(lambda: service.answers_since(answered, None))
+        check_collected(answers, tasks, user_id)
+        default = listing_seconds(api, answered, size)
+        with_answers = listing_seconds(api, answered, size, fields="all")
+        if not quick:  # a poll looks back a little; tasks that were just published would be in that
+            time.sleep(max(0.0, published + OVERLAP.total_seconds() + 5 - time.monotonic()))
+        poll = poll_seconds(service, api, fresh, size)
+    return {
+        "publish": publish, "poll": poll, "collect": collect, "default": default, "all": with_answers,
+    }  # fmt: skip
 
 
 @click.command()
-@click.option("--tasks", "n_tasks", default=N_TASKS, show_default=True, help="Tasks in the project.")
-@click.option("--listed", default=N_LISTED, show_default=True, help="Tasks in the comparison with the SDK.")
-@click.option("--here", is_flag=True, help="Use the servers of MADLOOP_HOME instead of new ones.")
+@click.option("--quick", is_flag=True, help="Few tasks: whether it runs, not how fast.")
+@click.option("--running", is_flag=True, help="On the Label Studio that runs, instead of one of its own.")
 @click.option("--to", "folder", type=click.Path(path_type=Path), default=RESULTS, help="Folder of the table.")
-def main(n_tasks: int, listed: int, here: bool, folder: Path) -> None:
+def main(quick: bool, running: bool, folder: Path) -> None:
     """Measure, check, and write benchmarks/results/label_studio.md."""
-    tasks = tasks_of(n_tasks)
-    few = list(itertools.islice(tasks, listed))
-    seconds: dict[str, float] = {}
-    with settings_of(own=not here) as settings, running(settings) as server:
-        project_id, seconds["publish"] = publish(server, tasks)
-        seconds["poll"] = poll(server, project_id, tasks)
-        seconds["collect"] = collect(server, answered_project(server, tasks), tasks)
-        subset = answered_project(server, few)
-        ours = statistics.median(collect(server, subset, few) for _ in range(3))
-        bare = listing(server, subset, few)
-        full = listing(server, subset, few, fields="all")
-    compared = Table(
-        f"A project of {len(few)} answered tasks listed as a whole, wall clock, ours the median of 3. "
-        "A subset: the SDK's listing of 6,000 takes minutes.",
-        ("what", "seconds", "ratio"),
-        (
-            ("ours: tasks with their answers", f"{ours:.2f}", ""),
-            (
-                "SDK, `tasks.list(project=...)`: tasks without their answers",
-                f"{bare:.1f}",
-                f"{bare / ours:.1f}",
-            ),
-            ('SDK, `fields="all"`: tasks with their answers', f"{full:.1f}", f"{full / ours:.1f}"),
-        ),
+    size = QUICK if quick else FULL
+    if running:
+        seconds = measured(load_settings(), size, quick=quick)
+    else:
+        with own_services() as settings:
+            seconds = measured(settings, size, quick=quick)
+    what = {
+        "publish": f"publish {size.n_tasks} tasks, no pictures rendered",
+        "poll": f"poll: {size.n_new} new answers among {size.n_tasks} tasks, median of 3",
+        "collect": f"collect {size.n_tasks} answers, all new",
+        "default": f"SDK: `tasks.list`, default fields, no answers, {size.n_tasks} tasks (scaled)",
+        "all": f'SDK: `tasks.list`, `fields="all"`, {size.n_tasks} tasks (scaled)',
+    }
+    rows = tuple(
+        (what[name], f"{took:.2f}", f"{LIMITS_S[name]:.0f}" if name in LIMITS_S else "")
+        for name, took in seconds.items()
     )
-    ratios = {f"{name}_in_time": PROMISED_S[name] / seconds[name] for name in PROMISED_S}
-    ratios |= {"default_listing": bare / ours, "listing_with_answers": full / ours}
-    title = " ".join((__doc__ or "").split())
-    report("label_studio", title, [table_of_promises(seconds, n_tasks), compared], ratios, folder)
+    caption = (
+        "Seconds on the clock, one run, server and client on one machine, sqlite. The answers that are "
+        "collected were imported together with their tasks, author included; those of the poll were sent one "
+        f"by one. The SDK's listings were read for {size.n_listed} tasks and scaled to {size.n_tasks}. Every "
+        "answer that is collected is compared with what was imported."
+    )
+    table = Table(caption, ("what", "s", "wanted: at most, s"), rows)
+    ratios = {
+        "collect_to_default_listing": seconds["default"] / seconds["collect"],
+        "collect_to_listing_with_answers": seconds["all"] / seconds["collect"],
+        "poll_to_default_listing": seconds["default"] / seconds["poll"],
+    }
+    report("label_studio", " ".join((__doc__ or "").split()), [table], ratios, folder)
 
 
 if __name__ == "__main__":

@@ -11,17 +11,13 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 
-from configs.logins import ensure_logins
 from configs.settings import Settings
 from infra import processes
 from infra.local import services_up
 from tasks.answer_log import DELETED, VALID
-from tasks.core.rating_needs import RatingNeed
 from tasks.errors import ServiceError, TerminalServiceError, Waiting
 from tasks.label_studio_projects import remade_projects
 from tasks.pseudonyms import Pseudonyms
@@ -30,47 +26,12 @@ from tasks.ratings import collect_late_ratings
 from tasks.services.label_studio import LabelStudioService
 from tasks.services.label_studio_records import ProjectSpec, Task
 from tasks.services.label_studio_screens import local_file_url, rating_screen
-from tasks.services.label_studio_session import csrf_headers, log_in, open_client
+from tasks.services.label_studio_session import csrf_headers
+from tests.lib.played_rounds import mined_round
+from tests.lib.rater_sessions import Rater, rater_session
 from tests.lib.rating_rounds import RatingRound
 
 pytestmark = pytest.mark.services
-
-CHOICE = {"from_name": "rating", "to_name": "image", "type": "choices"}
-
-
-class Rater:
-    """Somebody at a browser, in the own project or in somebody else's."""
-
-    def __init__(self, browser: httpx.Client, project_id: int) -> None:
-        self._browser = browser
-        self.project_id = project_id
-
-    def task_ids(self) -> dict[str, int]:
-        """Our key -> id of the task on the server."""
-        params = {"project": self.project_id, "include": "id,data", "page_size": 1000, "resolve_uri": "false"}
-        found = self._browser.get("/api/tasks", params=params).raise_for_status()
-        return {task["data"]["key"]: task["id"] for task in found.json()["tasks"]}
-
-    def rate(self, need: RatingNeed, choice: str | None, **fields: Any) -> int:
-        """Submit as the browser does; None is an answer without a choice. The id of the answer."""
-        result = [] if choice is None else [{**CHOICE, "value": {"choices": [choice]}}]
-        path = f"/api/tasks/{self.task_ids()[need.key]}/annotations/"
-        sent = self._send("POST", path, json={"result": result, "lead_time": 4.0, **fields})
-        return int(sent.json()["id"])
-
-    def change(self, annotation_id: int, choice: str) -> None:
-        """Edit an answer, one's own or not."""
-        result = [{**CHOICE, "value": {"choices": [choice]}}]
-        self._send("PATCH", f"/api/annotations/{annotation_id}/", json={"result": result})
-
-    def delete(self, what: str, number: int) -> None:
-        """Delete a task, an annotation or a project."""
-        self._send("DELETE", f"/api/{what}/{number}/")
-
-    def _send(self, method: str, path: str, **body: Any) -> httpx.Response:
-        return self._browser.request(
-            method, path, headers=csrf_headers(self._browser), **body
-        ).raise_for_status()
 
 
 @pytest.fixture
@@ -78,9 +39,8 @@ def rating(services: Settings, tmp_path: Path) -> RatingRound:
     """A round that was asked of two raters; a name of its own keeps its projects apart."""
     prefix = f"t{uuid.uuid4().hex[:6]}"
     raters = [f"{prefix}-ann", f"{prefix}-ben"]
-    return RatingRound(
-        tmp_path, services, name=prefix, ratings={"raters": raters, "repeat_share": 0.2, "gold_share": 0.2}
-    )
+    ratings = {"raters": raters, "repeat_share": 0.2, "gold_share": 0.2}
+    return RatingRound(mined_round(tmp_path, name=prefix, ratings=ratings), services)
 
 
 @pytest.fixture
@@ -88,14 +48,11 @@ def people(rating: RatingRound, services: Settings) -> Iterator[Callable[[int], 
     """The first or second rater, at their browser; asks them first."""
     projects = rating.request()
     raters = rating.round.campaign.ratings.raters
-    logins = ensure_logins(services, raters)
     with ExitStack() as stack:
 
         def rater(index: int) -> Rater:
-            login = logins[raters[index]]
-            browser = stack.enter_context(open_client(services.require("label_studio"), timeout_s=60.0))
-            assert log_in(browser, email=login.email, password=login.password.get_secret_value())
-            return Rater(browser, projects[raters[index]])
+            name = raters[index]
+            return stack.enter_context(rater_session(services, name, projects[name]))
 
         yield rater
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tasks.answer_log import append_to_log
 from tasks.artifacts import ArtifactRef, Draft, StageKey
-from tasks.core.label_maps import VOID, map_digest
+from tasks.core.label_maps import VOID, LabelMap, map_digest
 from tasks.core.mask_turns import Assignment
 from tasks.core.records import (
     ANSWERS,
@@ -88,7 +88,7 @@ def mined_round(root: Path, **changes: Any) -> Round:
     ]
     order = [{"position": n, "image_id": i, "main_class": "disc"} for n, i in enumerate(ids.values())]
     made(round_, "candidates", {CANDIDATES: candidates, DRAWING_ORDER: order})
-    _maps(round_, list(ids.values()))
+    made_maps(round_, {image_id: true_mask(50 + number) for number, image_id in enumerate(ids.values())})
     return round_
 
 
@@ -112,14 +112,15 @@ def image_ids(round_: Round, pool: ArtifactRef) -> dict[str, str]:
     return {file: row["image_id"] for row in rows for file in FILES if row["uri"].endswith(f"pool/{file}")}
 
 
-def _maps(round_: Round, ids: list[str]) -> ArtifactRef:
+def made_maps(round_: Round, shown: Mapping[str, LabelMap]) -> ArtifactRef:
+    """The target's maps, by image id, remembered as the round's."""
+
     def fill(draft: Draft) -> None:
         rows = []
         with LabelMapWriter(draft.folder / MAPS_FILE) as maps:
-            for number, image_id in enumerate(ids):
-                shown = true_mask(50 + number)
-                digest = {"image_id": image_id, "role": "target", "map_digest": map_digest(shown)}
-                rows.append(digest | maps.append(shown) | round_.labels)
+            for image_id, label_map in shown.items():
+                digest = {"image_id": image_id, "role": "target", "map_digest": map_digest(label_map)}
+                rows.append(digest | maps.append(label_map) | round_.labels)
         draft.add_file(MAPS_FILE, identity=False)
         draft.write_table(MAPS, rows)
         draft.write_table(REJECTS, [])

@@ -13,17 +13,17 @@ from tasks.core.records import ANSWERS, RATED_ANSWERS, RATING_PLAN
 from tasks.errors import Waiting
 from tasks.rating_plan import plan_ratings
 from tasks.ratings import RatingSources, collect_ratings, request_ratings
-from tasks.rounds import require
+from tasks.rounds import Round, require
 from tests.lib.played_rounds import mined_round
 
 Row = dict[str, Any]
 
 
 class RatingRound:
-    """A mined round of six candidates that is to be rated."""
+    """A mined round that is to be rated."""
 
-    def __init__(self, root: Path, settings: Settings, **changes: Any) -> None:
-        self.round = mined_round(root, **changes)
+    def __init__(self, mined: Round, settings: Settings) -> None:
+        self.round = mined
         self.settings = settings
         pool, maps = require(self.round, "pool"), require(self.round, "maps")
         plan = plan_ratings.fn(self.round, pool, maps)
@@ -70,5 +70,5 @@ class RatingRound:
 
 
 def rating_round(root: Path, **changes: Any) -> RatingRound:
-    """Such a round below `root`, where no service is known."""
-    return RatingRound(root, load_settings({"MADLOOP_HOME": str(root / "home")}), **changes)
+    """Such a round of six candidates below `root`, where no service is known."""
+    return RatingRound(mined_round(root, **changes), load_settings({"MADLOOP_HOME": str(root / "home")}))
