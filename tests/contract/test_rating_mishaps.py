@@ -142,7 +142,7 @@ def test_an_answer_that_says_nothing_is_listed_and_the_next_one_counts(
     empty, skipped = rating.candidates_of(rating.round.campaign.ratings.raters[0])[:2]
     ann.rate(empty, None)
     ann.rate(skipped, None, was_cancelled=True)
-    assert rating.collect() == Waiting("ratings", 0, len(rating.needs), tuple(rating.request().values()))
+    assert rating.collect() == Waiting("ratings", 0, len(rating.needs), tuple(rating.request().items()))
     assert sorted(row["state"] for row in rating.log()) == ["empty", "skipped"]
     _rate_the_rest(rating, people)
     assert rating.rated()[empty]["score"] == 3

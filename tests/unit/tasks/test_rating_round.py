@@ -47,7 +47,7 @@ def test_a_round_waits_for_all_and_closes_with_the_answers_that_counted(
     campaign: RatingRound, service: FakeLabelStudio
 ) -> None:
     service.rate_all("ann", "2")
-    assert campaign.collect() == Waiting("ratings", 8, 16, (1, 2))
+    assert campaign.collect() == Waiting("ratings", 8, 16, (("ann", 1), ("ben", 2)))
     service.rate_all("ben", "4")
 
     ratings = campaign.closed()
@@ -245,4 +245,4 @@ def test_what_was_rated_in_an_earlier_round_is_not_asked_again(
     append_to_log(second.round, ANSWERS, [row])
     second.request()
     assert need.key not in service.project_of(need.rater).tasks
-    assert second.collect() == Waiting("ratings", 1, 16, (1, 2))
+    assert second.collect() == Waiting("ratings", 1, 16, (("ann", 1), ("ben", 2)))
