@@ -33,6 +33,7 @@ SERVICES: dict[ServiceName, tuple[str, str]] = {
     "object_store": ("Object store", "MADLOOP_S3_ENDPOINT_URL"),  # optional: a store may be a folder
 }
 TOKEN_VARIABLE = "MADLOOP_LABEL_STUDIO_TOKEN"  # noqa: S105 - the name of a variable, not a token
+PICTURE_KEY_VARIABLES = ("MADLOOP_PICTURE_ACCESS_KEY_ID", "MADLOOP_PICTURE_SECRET_ACCESS_KEY")
 
 
 class Frozen(BaseModel):
@@ -49,6 +50,13 @@ class ObjectStoreAccess(Frozen):
     secret_key: SecretStr | None = None
 
 
+class PictureKeys(Frozen):
+    """Keys by which Label Studio reads the pictures in an object store; they should open nothing else."""
+
+    access_key: SecretStr
+    secret_key: SecretStr
+
+
 class Endpoints(Frozen):
     """Addresses of the services, and what the pipeline shows to them; None means not known."""
 
@@ -57,6 +65,7 @@ class Endpoints(Frozen):
     label_studio_url: str | None = None
     label_studio_token: SecretStr | None = None
     object_store: ObjectStoreAccess = ObjectStoreAccess()
+    picture_keys: PictureKeys | None = None
 
 
 class Login(Frozen):
@@ -164,6 +173,21 @@ class Settings(Endpoints):
             )
         return LabelStudioAccess(url=url, token=self.label_studio_token)
 
+    def require_picture_keys(self) -> PictureKeys:
+        """The keys that Label Studio is given to read pictures in the store's bucket.
+
+        Raises:
+            ConfigError: none are known.
+        """
+        if self.picture_keys is None:
+            access_key, secret_key = PICTURE_KEY_VARIABLES
+            raise ConfigError(
+                f"Keys for Label Studio to read {self.store}/pictures were required, but none are known. Set "
+                f"{access_key} and {secret_key} to keys that may read and list that folder and nothing else: "
+                "whoever is a member of Label Studio can read what they open."
+            )
+        return self.picture_keys
+
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """The settings of this checkout: the environment first, then what `madloop services up` wrote.
@@ -184,10 +208,13 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     # The local server's token is shown to the local server only, never to an address from the environment.
     if token is None and label_studio_url == local.label_studio_url:
         token = local.label_studio_token
+    object_store = _object_store(_address(given["object_store"]), local.object_store)
     return Settings(
         home=home,
         store_place=_store_place(variables.get("MADLOOP_STORE")),
-        object_store=_object_store(_address(given["object_store"]), local.object_store),
+        object_store=object_store,
+        picture_keys=_picture_keys(variables)
+        or (local.picture_keys if object_store == local.object_store else None),
         prefect_api_url=_address(given["prefect"]) or local.prefect_api_url,
         mlflow_uri=_address(given["mlflow"]) or local.mlflow_uri,
         label_studio_url=label_studio_url,
@@ -218,6 +245,15 @@ def _object_store(url: str | None, local: ObjectStoreAccess) -> ObjectStoreAcces
             "password; keys are given by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or by a profile."
         )
     return ObjectStoreAccess(url=url)
+
+
+def _picture_keys(variables: Mapping[str, str]) -> PictureKeys | None:
+    access_key, secret_key = (variables.get(name) for name in PICTURE_KEY_VARIABLES)
+    if not access_key and not secret_key:
+        return None
+    if not access_key or not secret_key:
+        raise ConfigError(f"{' and '.join(PICTURE_KEY_VARIABLES)} must be set together, but one is missing.")
+    return PictureKeys(access_key=SecretStr(access_key), secret_key=SecretStr(secret_key))
 
 
 def _address(url: str | None) -> str | None:

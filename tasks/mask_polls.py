@@ -17,7 +17,7 @@ from tasks.mask_plan import Sources
 from tasks.mask_starts import Starts, starts_of
 from tasks.pictures import decode_mask_png
 from tasks.rounds import Round
-from tasks.services.label_studio import LabelStudioService
+from tasks.services.label_studio import DRAWINGS_PAGE, LabelStudioService
 from tasks.services.label_studio_answers import Answer
 
 Row = dict[str, Any]
@@ -69,7 +69,7 @@ def _ours(
     Anybody may add a task to a project; what is not ours has none of our fields and is left alone.
     """
     wanted = set(fields)
-    for answer in service.answers_since(project.project_id, last_seen(own)):
+    for answer in service.answers_since(project.project_id, last_seen(own), page_size=DRAWINGS_PAGE):
         if wanted <= answer.data.keys() and answer.data["image_id"] in images:
             yield answer
 

@@ -23,7 +23,7 @@ from tasks.rounds import Round
 from tasks.served_pictures import PictureFolder
 from tasks.services.label_studio_answers import brush_result
 from tasks.services.label_studio_records import Task
-from tasks.services.label_studio_screens import check_screen, dense_screen, local_file_url
+from tasks.services.label_studio_screens import check_screen, dense_screen
 
 MASK_INSTRUCTION = """<h3>Give every pixel its true class</h3>
 <p>Some images start from a proposal that is often wrong, others start empty. Do not erase: paint the right
@@ -126,7 +126,7 @@ def _drawing_task(desk: _Desk, mask: PlannedMask, step: Draw) -> Task:
         "copy": mask.copy,
         "turn": step.turn,
         "start": step.start,
-        "image": local_file_url(picture),
+        "image": picture,
         "note": marks_note(step.marks),
     }
     regions = None if start is None else regions_of(start, desk.round_.campaign.classes.names)
@@ -143,9 +143,9 @@ def _check_task(desk: _Desk, mask: PlannedMask, step: Check) -> Task:
         "image_id": mask.image_id,
         "role": mask.role,
         "mask_digest": step.mask_digest,
-        "image": local_file_url(desk.folder.put_image(uri, mask.image_id)),
-        "map": local_file_url(desk.folder.put_map(drawn, classes)),
-        "overlay": local_file_url(desk.folder.put_overlay(uri, mask.image_id, drawn, classes)),
+        "image": desk.folder.put_image(uri, mask.image_id),
+        "map": desk.folder.put_map(drawn, classes),
+        "overlay": desk.folder.put_overlay(uri, mask.image_id, drawn, classes),
     }
     return Task(key=key, data=data, prediction=None)
 

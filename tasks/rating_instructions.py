@@ -16,10 +16,9 @@ from models.decoding import decode_image
 from tasks.artifacts import ArtifactStore
 from tasks.core.digests import digest_of_bytes
 from tasks.errors import ConfigError, DataError
-from tasks.labelling import picture_folder
+from tasks.picture_places import LocalPictures
 from tasks.pictures import encode_png
 from tasks.rounds import Round
-from tasks.services.label_studio_screens import local_file_url
 
 DEFAULT_INSTRUCTION = """<h3>How good is the predicted segmentation?</h3>
 <p>Left the image, in the middle the map of the model, right both together. Judge the whole map.</p>
@@ -56,21 +55,21 @@ def save_instructions(store: ArtifactStore, campaign: Campaign) -> None:
 
 
 def served_instructions(round_: Round, settings: Settings) -> str:
-    """The HTML that Label Studio shows, its pictures in the folder that Label Studio serves."""
+    """The HTML that Label Studio shows, its pictures in the folder that Label Studio serves.
+
+    They lie there for a store on S3, too: addresses of a bucket are understood in the data of tasks alone.
+    """
     storage, campaign = round_.open_store().storage, round_.campaign.name
     page = storage.get(_page_name(campaign))
     if page is None:
         return DEFAULT_INSTRUCTION
-    folder = picture_folder(round_, settings).path / "instructions"
-    folder.mkdir(exist_ok=True)
+    files = LocalPictures(settings.label_studio_files)
 
     def serve(digest: str) -> str:
-        file = folder / f"{digest}.png"
-        if not file.exists():
-            partial = file.with_suffix(".part")
-            partial.write_bytes(storage.local_path(_picture_name(campaign, digest)).read_bytes())
-            partial.replace(file)
-        return local_file_url(file.relative_to(settings.label_studio_files).as_posix())
+        name = f"{campaign}/instructions/{digest}.png"
+        if not files.has(name):
+            files.put(name, storage.local_path(_picture_name(campaign, digest)).read_bytes())
+        return files.address(name)
 
     return _with_pictures(page.decode(), serve)
 

@@ -34,7 +34,7 @@ from tasks.rating_results import rate, rated_answers
 from tasks.rounds import Round, recall, remember
 from tasks.served_pictures import PictureFolder
 from tasks.services.label_studio_records import Task
-from tasks.services.label_studio_screens import local_file_url, rating_screen
+from tasks.services.label_studio_screens import rating_screen
 from tasks.stage import stage_task
 from tasks.warnings_log import warn
 
@@ -77,9 +77,9 @@ class _Pictures:
             "key": need.key,
             "image_id": need.image_id,
             "map_digest": need.map_digest,
-            "image": local_file_url(self.folder.put_image(uri, need.image_id)),
-            "map": local_file_url(self.folder.put_map(label_map, self.classes)),
-            "overlay": local_file_url(self.folder.put_overlay(uri, need.image_id, label_map, self.classes)),
+            "image": self.folder.put_image(uri, need.image_id),
+            "map": self.folder.put_map(label_map, self.classes),
+            "overlay": self.folder.put_overlay(uri, need.image_id, label_map, self.classes),
         }
         return Task(key=need.key, data=data, prediction=None)
 

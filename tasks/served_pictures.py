@@ -1,82 +1,63 @@
-"""Pictures that Label Studio shows: our own normalised copies under content-addressed names, no links."""
+"""Pictures that Label Studio shows: our own normalised copies under content-addressed names."""
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from configs.classes import Classes
 from models.decoding import decode_image
 from tasks.core.check_marks import CheckMark
 from tasks.core.digests import digest_of
 from tasks.core.label_maps import LabelMap, colourise, map_digest, overlay
-from tasks.errors import TerminalServiceError
 from tasks.image_files import read_verified
 from tasks.mark_pictures import draw_marks
+from tasks.picture_places import PicturePlace
 from tasks.pictures import encode_png
 
 
 @dataclass(frozen=True)
 class PictureFolder:
-    """A folder below Label Studio's document root that one campaign's pictures are written to.
+    """The pictures of one campaign, each written once, as PNG files without metadata.
+
+    Every method returns the address by which the data of a task name the picture.
 
     Attributes:
-        document_root: folder that Label Studio serves files from.
-        campaign: name of the sub-folder.
+        place: where pictures lie.
+        campaign: name of the campaign's folder there.
     """
 
-    document_root: Path
+    place: PicturePlace
     campaign: str
 
-    @property
-    def path(self) -> Path:
-        """The folder itself; it exists after the first picture."""
-        return self.document_root / self.campaign
-
     def put_image(self, uri: str, image_id: str) -> str:
-        """Relative name of a PNG of the image as madloop read it: upright, RGB, without metadata."""
-        name = f"{self.campaign}/images/{image_id}.png"
-        if not (self.document_root / name).exists():
-            self._write(name, encode_png(decode_image(read_verified(uri, image_id), where=uri)))
-        return name
+        """Address of the image as madloop read it: upright and RGB."""
+        return self._put(f"images/{image_id}", lambda: _read(uri, image_id))
 
     def put_marked_image(self, uri: str, image_id: str, marks: Sequence[CheckMark]) -> str:
-        """Relative name of the image with a checker's marks drawn in."""
+        """Address of the image with a checker's marks drawn in."""
         digest = digest_of([asdict(mark) for mark in marks])
-        name = f"{self.campaign}/marked/{image_id[:32]}-{digest[:32]}.png"
-        if not (self.document_root / name).exists():
-            image = decode_image(read_verified(uri, image_id), where=uri)
-            self._write(name, encode_png(draw_marks(image, marks)))
-        return name
+        name = f"marked/{image_id[:32]}-{digest[:32]}"
+        return self._put(name, lambda: draw_marks(_read(uri, image_id), marks))
 
     def put_map(self, label_map: LabelMap, classes: Classes) -> str:
-        """Relative name of the map in the class colours; void is white."""
-        name = f"{self.campaign}/maps/{map_digest(label_map)}.png"
-        if not (self.document_root / name).exists():
-            self._write(name, encode_png(colourise(label_map, classes.colours)))
-        return name
+        """Address of the map in the class colours; void is white."""
+        return self._put(f"maps/{map_digest(label_map)}", lambda: colourise(label_map, classes.colours))
 
     def put_overlay(self, uri: str, image_id: str, label_map: LabelMap, classes: Classes) -> str:
-        """Relative name of the image with the map laid over it."""
-        name = f"{self.campaign}/overlays/{image_id[:32]}-{map_digest(label_map)[:32]}.png"
-        if not (self.document_root / name).exists():
-            image = decode_image(read_verified(uri, image_id), where=uri)
-            self._write(name, encode_png(overlay(image, label_map, classes.colours)))
-        return name
+        """Address of the image with the map laid over it."""
+        name = f"overlays/{image_id[:32]}-{map_digest(label_map)[:32]}"
+        return self._put(name, lambda: overlay(_read(uri, image_id), label_map, classes.colours))
 
-    def _write(self, name: str, content: bytes) -> None:
-        """Put a picture there in whole; two runs that write the same one do not meet."""
-        path = self.document_root / name
-        partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_bytes(content)
-            partial.replace(path)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise TerminalServiceError(
-                f"Room was required for pictures that Label Studio shows in {self.path}, but: "
-                f"{error.strerror}. Make room or correct the folder, then run again; nothing asked is lost."
-            ) from error
+    def _put(self, name: str, draw: Callable[[], NDArray[np.uint8]]) -> str:
+        path = f"{self.campaign}/{name}.png"
+        if not self.place.has(path):
+            self.place.put(path, encode_png(draw()))
+        return self.place.address(path)
+
+
+def _read(uri: str, image_id: str) -> NDArray[np.uint8]:
+    return decode_image(read_verified(uri, image_id), where=uri)

@@ -11,7 +11,6 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -22,6 +21,7 @@ from label_studio_sdk.core.api_error import ApiError
 from tasks.errors import ServiceError, TerminalServiceError, TransientServiceError
 from tasks.services import label_studio_people as people
 from tasks.services import label_studio_session as session
+from tasks.services import label_studio_storages as storages
 from tasks.services.label_studio_answers import Answer
 from tasks.services.label_studio_records import (
     ANSWER_FIELDS,
@@ -43,9 +43,10 @@ T = TypeVar("T")
 
 OVERLAP = timedelta(minutes=1)  # answers are asked for again this far back, whatever the clocks do
 
+DRAWINGS_PAGE = 100  # tasks with drawings that one request brings
+
 _TRIES = 3
 _PAGE = 1000
-_ANSWERS_PAGE = 100
 _NOT_FOUND = 404
 
 
@@ -147,7 +148,9 @@ class LabelStudioService:
         existing = sum(task.key in seen[0] for task in tasks)
         return PublishReport(created=len(tasks) - existing, existing=existing, removed=removed)
 
-    def answers_since(self, project_id: int, since: datetime | None) -> list[Answer]:
+    def answers_since(
+        self, project_id: int, since: datetime | None, *, page_size: int = _PAGE
+    ) -> list[Answer]:
         """Answers that were made or edited since a moment, skips among them; drafts never.
 
         Asks one minute further back, so an answer may come again: tell them apart by `annotation_id` and
@@ -156,10 +159,12 @@ class LabelStudioService:
         Args:
             project_id: the project.
             since: the largest `updated_at` seen (the server's clock, with a time zone); None for all.
+            page_size: tasks that one request brings: many for small answers, `DRAWINGS_PAGE` for drawings,
+                each of which may take a megabyte.
         """
         what = f"read the answers of project {project_id}"
         query = changed_since(since - OVERLAP) if since is not None else WITH_ANSWERS
-        return self._retried(what, lambda: self._answers(project_id, query))
+        return self._retried(what, lambda: self._answers(project_id, query, page_size))
 
     def annotation_ids(self, project_id: int) -> set[int]:
         """Ids of all answers that a project has now, skips among them: to notice which were deleted.
@@ -222,7 +227,9 @@ class LabelStudioService:
         if changes:
             self._api.projects.update(id=kept.id, **changes)
         if spec.local_files is not None:
-            self._ensure_local_files(kept.id, spec.local_files)
+            storages.ensure_local_files(self._api, kept.id, spec.local_files)
+        if spec.bucket is not None:
+            storages.ensure_bucket(self._api, kept.id, spec.bucket)
         return int(kept.id)
 
     def _projects_titled(self, title: str) -> list[Any]:
@@ -231,15 +238,6 @@ class LabelStudioService:
         found = self._api.projects.list(title=title, include="id,title,task_number", page_size=_PAGE)
         exact = [project for project in found if project.title == title]
         return sorted(exact, key=lambda project: (not project.task_number, project.id))
-
-    def _ensure_local_files(self, project_id: int, folder: Path) -> None:
-        """Allow a project's members to see the files of a folder; the folder is made."""
-        folder.mkdir(parents=True, exist_ok=True)
-        storages = self._api.import_storage.local.list(project=project_id)
-        if all(storage.path != str(folder) for storage in storages):
-            self._api.import_storage.local.create(
-                project=project_id, path=str(folder), use_blob_urls=True, title="images"
-            )
 
     def _publish(self, project_id: int, tasks: Sequence[Task], seen: list[set[str]]) -> int:
         """Import what is missing, then remove younger twins; how many. `seen` gets the keys there were."""
@@ -291,7 +289,7 @@ class LabelStudioService:
         twins = [ids for ids in ids_by_key.values() if len(ids) > 1]
         if not twins:
             return []
-        answered = {answer.task_id for answer in self._answers(project_id, WITH_ANSWERS)}
+        answered = {answer.task_id for answer in self._answers(project_id, WITH_ANSWERS, DRAWINGS_PAGE)}
         surplus: list[int] = []
         for ids in twins:
             kept = [task_id for task_id in ids if task_id in answered] or ids[:1]
@@ -301,13 +299,13 @@ class LabelStudioService:
             self._api.actions.create(id="delete_tasks", project=project_id, selected_items=selected)
         return surplus
 
-    def _answers(self, project_id: int, query: dict[str, Any]) -> list[Answer]:
+    def _answers(self, project_id: int, query: dict[str, Any], page_size: int) -> list[Answer]:
         tasks = self._tasks(
             project_id,
             include=ANSWER_FIELDS,
             fields="all",
             query=json.dumps(query),
-            page_size=_ANSWERS_PAGE,
+            page_size=page_size,
         )
         return [as_answer(task, raw) for task in tasks for raw in task.annotations or ()]
 

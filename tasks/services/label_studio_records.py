@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,28 @@ class Person:
 
 
 @dataclass(frozen=True)
+class ServedBucket:
+    """A folder of an object store whose pictures Label Studio shows through presigned links.
+
+    Attributes:
+        bucket: name of the bucket.
+        prefix: of the keys, without a slash at its end; there is at least one object below.
+        endpoint: address of the object store; None for AWS, and where Label Studio's operator has set it,
+            since from anybody else Label Studio takes no address of a private network.
+        region: of the bucket, None for the default.
+        access_key: of who may read and list the folder; goes to Label Studio's database.
+        secret_key: belongs to it.
+    """
+
+    bucket: str
+    prefix: str
+    endpoint: str | None
+    region: str | None
+    access_key: str = field(repr=False)
+    secret_key: str = field(repr=False)
+
+
+@dataclass(frozen=True)
 class ProjectSpec:
     """What a project is to be.
 
@@ -40,6 +62,7 @@ class ProjectSpec:
         description: one sentence for the list of projects.
         instruction: HTML shown before the first task.
         local_files: folder below Label Studio's document root whose files its tasks show; None for none.
+        bucket: folder of an object store whose files its tasks show; None for none.
     """
 
     title: str
@@ -47,6 +70,7 @@ class ProjectSpec:
     description: str
     instruction: str
     local_files: Path | None = None
+    bucket: ServedBucket | None = None
 
 
 @dataclass(frozen=True)

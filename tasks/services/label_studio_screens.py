@@ -6,12 +6,14 @@ browser; see the notes beside each attribute that matters.
 
 from __future__ import annotations
 
+import base64
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
+from configs.locations import is_object_uri
 from tasks.core.check_marks import ERROR_TYPES
 
 RATING = "rating"  # `from_name` of a rating
@@ -112,6 +114,16 @@ def local_file_url(relative: str) -> str:
     if not relative or path.is_absolute() or ".." in path.parts:
         raise ValueError(f"`relative` must be a path below the document root, got {relative!r}")
     return f"/data/local-files/?d={quote(str(path))}"
+
+
+def picture_url(address: str, task_id: int) -> str:
+    """Where a browser asks Label Studio for a picture of a task, given the address in the task's data.
+
+    For one in a bucket the answer is a redirection to a presigned link.
+    """
+    if not is_object_uri(address):
+        return address
+    return f"/tasks/{task_id}/resolve/?fileuri={base64.urlsafe_b64encode(address.encode()).decode()}"
 
 
 def _add_legend(view: ET.Element, classes: Sequence[NamedColour]) -> None:

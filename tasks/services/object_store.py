@@ -8,12 +8,16 @@ are used for that server and shown to no other.
 from __future__ import annotations
 
 import io
+import ipaddress
 import os
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, BinaryIO
+from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
@@ -40,6 +44,21 @@ _BROKEN_OFF = (HTTPClientError, ConnectionError, IncompleteReadError, FlexibleCh
 _PASSING = frozenset(
     {"ConditionalRequestConflict", "OperationAborted", "RequestTimeout", "SlowDown", "Throttling"}
 )
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where an object store is.
+
+    Attributes:
+        url: its address, None for AWS.
+        region: of its buckets.
+        is_public: whether it is on the internet rather than on a private network or this machine.
+    """
+
+    url: str | None
+    region: str
+    is_public: bool
 
 
 def list_objects(uri: str) -> Iterator[str]:
@@ -116,6 +135,25 @@ def wait_until_readable(bucket: str, access: ObjectStoreAccess, deadline_s: floa
             return
 
 
+def endpoint() -> Endpoint:
+    """The endpoint as it is set now.
+
+    Raises:
+        ConfigError: its address is malformed, or has a name that cannot be resolved.
+    """
+    meta = open_client().meta
+    host = urlsplit(meta.endpoint_url).hostname or ""
+    if host.endswith(".amazonaws.com"):
+        return Endpoint(None, meta.region_name, True)
+    try:
+        is_public = ipaddress.ip_address(socket.gethostbyname(host)).is_global
+    except OSError as error:
+        raise ConfigError(
+            f"The object store's host {host} was required to be known, but: {error}."
+        ) from error
+    return Endpoint(meta.endpoint_url, meta.region_name, is_public)
+
+
 def split_uri(uri: str) -> tuple[str, str]:
     """Bucket and key of `s3://bucket/key`.
 
@@ -158,6 +196,7 @@ def _made_client(access: ObjectStoreAccess, *, attempts: int) -> Any:
         "connect_timeout": 10,
         "read_timeout": 60,
         "max_pool_connections": 16,
+        "signature_version": "s3v4",  # of presigned links; requests are signed so anyway
     }
     if access.url is not None:
         config["s3"] = {"addressing_style": "path"}  # names of buckets are no host names there

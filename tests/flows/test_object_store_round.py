@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 import yaml
 
 from configs.settings import Settings, load_settings
+from infra.local import services_up
 from infra.seaweedfs import BUCKET
 from tasks.services.object_store import list_objects, read_object, write_object
 from tests.lib.campaign_runs import (
@@ -28,6 +30,17 @@ pytestmark = [pytest.mark.services, pytest.mark.timeout(900)]
 
 STORE = f"s3://{BUCKET}/tiny/store"
 POOL = f"s3://{BUCKET}/tiny/pool"
+
+
+@pytest.fixture
+def settings(
+    services: Settings, reachable: ObjectStore, label_studio_bin: Path, monkeypatch: pytest.MonkeyPatch
+) -> Settings:
+    """Those of the services, with the object store of the environment, which Label Studio is told of."""
+    monkeypatch.setenv("MADLOOP_HOME", str(services.home))
+    monkeypatch.setenv("MADLOOP_LABEL_STUDIO_BIN", str(label_studio_bin))
+    services_up(load_settings(), on_event=lambda _: None, parent_pid=os.getpid())
+    return load_settings()
 
 
 def _run_in_folders(
@@ -55,14 +68,10 @@ def _run_in_the_bucket(
 
 def test_a_round_in_a_bucket_has_the_digests_of_a_round_in_folders_and_keeps_no_key(
     tiny_campaign: TinyCampaign,
-    services: Settings,
+    settings: Settings,
     reachable: ObjectStore,
-    monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    # The settings of the services, with the object store as the environment names it.
-    monkeypatch.setenv("MADLOOP_HOME", str(services.home))
-    settings = load_settings()
     runs = ForkedRuns(settings)
     try:
         expected = _run_in_folders(tiny_campaign, settings, runs, tmp_path)

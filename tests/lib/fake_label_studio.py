@@ -69,7 +69,9 @@ class FakeLabelStudio:
         for task in tasks:
             self.projects[project_id].tasks.setdefault(task.key, task)
 
-    def answers_since(self, project_id: int, since: datetime.datetime | None) -> list[Answer]:
+    def answers_since(
+        self, project_id: int, since: datetime.datetime | None, *, page_size: int = 1000
+    ) -> list[Answer]:
         self.asked_since.append(since)
         answers = self.projects[project_id].answers.values()
         return [a for a in answers if since is None or a.updated_at > since - datetime.timedelta(minutes=1)]

@@ -14,7 +14,7 @@ from configs.settings import ObjectStoreAccess, load_settings
 from infra import processes
 from infra.launches import launch_of
 from infra.processes import LOOPBACK, choose_ports
-from infra.seaweedfs import BUCKET, seaweedfs_access
+from infra.seaweedfs import BUCKET, seaweedfs_access, seaweedfs_picture_keys
 from tasks.services.object_store import ensure_bucket
 
 _STARTED = pytest.StashKey["ObjectStore"]()
@@ -43,7 +43,10 @@ class ObjectStore:
         assert self.access.url is not None
         assert self.access.access_key is not None
         assert self.access.secret_key is not None
+        reader = seaweedfs_picture_keys(load_settings({"MADLOOP_HOME": str(self.home)}))
         return {
+            "MADLOOP_PICTURE_ACCESS_KEY_ID": reader.access_key.get_secret_value(),
+            "MADLOOP_PICTURE_SECRET_ACCESS_KEY": reader.secret_key.get_secret_value(),
             "MADLOOP_S3_ENDPOINT_URL": url or self.access.url,
             "AWS_ACCESS_KEY_ID": self.access.access_key.get_secret_value(),
             "AWS_SECRET_ACCESS_KEY": secret or self.access.secret_key.get_secret_value(),

@@ -11,6 +11,7 @@ from configs.settings import (
     CHECKOUT,
     Endpoints,
     ObjectStoreAccess,
+    PictureKeys,
     load_settings,
     read_endpoints,
     write_endpoints,
@@ -25,6 +26,7 @@ LOCAL = Endpoints(
     object_store=ObjectStoreAccess(
         url="http://127.0.0.1:8333", access_key=SecretStr("local-key"), secret_key=SecretStr("hush-hush")
     ),
+    picture_keys=PictureKeys(access_key=SecretStr("local-reader"), secret_key=SecretStr("hush-too")),
 )
 
 
@@ -74,6 +76,19 @@ def test_the_local_keys_are_never_shown_to_another_object_store(environ: dict[st
     other = load_settings({**environ, "MADLOOP_S3_ENDPOINT_URL": "https://s3.example.org"})
     assert other.object_store == ObjectStoreAccess(url="https://s3.example.org")
     assert "hush" not in repr(same) + same.model_dump_json()
+
+
+def test_picture_keys_are_of_the_same_server_as_the_store_and_come_in_pairs(environ: dict[str, str]) -> None:
+    local = load_settings(environ)
+    assert local.require_picture_keys() == LOCAL.picture_keys
+    other = {**environ, "MADLOOP_S3_ENDPOINT_URL": "https://s3.example.org"}
+    with pytest.raises(ConfigError, match=r"MADLOOP_PICTURE_ACCESS_KEY_ID.*read and list that folder"):
+        load_settings(other).require_picture_keys()
+    given = {"MADLOOP_PICTURE_ACCESS_KEY_ID": "reader", "MADLOOP_PICTURE_SECRET_ACCESS_KEY": "hush"}
+    assert load_settings(other | given).require_picture_keys().access_key.get_secret_value() == "reader"
+    with pytest.raises(ConfigError, match="must be set together"):
+        load_settings(other | {"MADLOOP_PICTURE_ACCESS_KEY_ID": "reader"})
+    assert "hush" not in repr(load_settings(other | given))
 
 
 @pytest.mark.parametrize("url", ["s3.example.org", "ftp://s3.example.org", "https://key:hush@s3.example.org"])
