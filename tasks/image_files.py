@@ -131,13 +131,18 @@ def _files_below(root: Path) -> FoundFiles:
             if identity in above:
                 found.unusable.append((str(folder), "a link to a folder that it lies in; it is not followed"))
                 continue
-            for path in folder.iterdir():
+            entries = list(folder.iterdir())
+        except OSError as error:
+            found.unusable.append((str(folder), f"the folder cannot be read: {error.strerror}"))
+            continue
+        for path in entries:
+            try:
                 if path.is_dir():
                     waiting.append((path, above | {identity}))
                 elif is_image_name(path.name):
                     _note(path, found)
-        except OSError as error:
-            found.unusable.append((str(folder), f"the folder cannot be read: {error.strerror}"))
+            except OSError as error:
+                found.unusable.append((str(path), f"what is there cannot be told: {error.strerror}"))
     found.uris.sort(key=PurePath)
     found.unusable.sort()
     return found

@@ -90,8 +90,15 @@ def _chosen(found: FoundFiles, listing: Path, what: str) -> FoundFiles:
     return FoundFiles(
         [uri for uri in found.uris if stem_of(uri) in wanted],
         # A folder that could not be read may have held what is missing; it stays.
-        [(uri, why) for uri, why in found.unusable if stem_of(uri) in wanted or Path(uri).is_dir()],
+        [(uri, why) for uri, why in found.unusable if stem_of(uri) in wanted or _may_be_folder(uri)],
     )
+
+
+def _may_be_folder(place: str) -> bool:
+    try:
+        return Path(place).is_dir()
+    except OSError:  # what a link leads to cannot be told
+        return True
 
 
 def list_source(campaign: Campaign, dataset: str, source: ImageSource, seen: dict[str, str]) -> Listing:

@@ -48,13 +48,19 @@ def test_whatever_is_no_file_is_rejected_and_links_are_followed(tmp_path: Path) 
     (pool / "loop").symlink_to(pool)
     (pool / "folder.png").mkdir()
     write_file(pool / "folder.png/inside.png", png(3))
+    (pool / "long.png").symlink_to("x" * 300)
     os.mkfifo(pool / "pipe.png")
     images, reasons = listed(tmp_path)
     assert images == {"good.png", "far.png", "link.png", "inside.png"}
-    assert reasons.keys() == {"nothing.png", "itself.png", "loop", "pipe.png"}
+    assert reasons.keys() == {"nothing.png", "itself.png", "loop", "long.png", "pipe.png"}
     assert "a link to nothing" in reasons["nothing.png"]
     assert "a link to a folder that it lies in" in reasons["loop"]
+    assert reasons["long.png"] == "what is there cannot be told: File name too long"
     assert "something else" in reasons["pipe.png"]
+    write_file(tmp_path / "stems.txt", b"good\n")
+    images, reasons = listed(tmp_path, listing="stems.txt")
+    assert images == {"good.png"}
+    assert "long.png" in reasons, "what may be a folder may hold what was chosen"
 
 
 def test_a_file_or_folder_that_may_not_be_read_is_rejected() -> None:
@@ -63,12 +69,14 @@ def test_a_file_or_folder_that_may_not_be_read_is_rejected() -> None:
         write_file(pool / "good.png", png(0))
         write_file(pool / "secret.png", png(1)).chmod(0)
         write_file(pool / "closed/inside.png", png(2))
+        (pool / "into.png").symlink_to(pool / "closed/inside.png")
         (pool / "closed").chmod(0)
         Path(root).chmod(0o755)
         reasons = as_nobody(lambda: readable_or_not(pool))
         (pool / "closed").chmod(0o755)
     assert reasons["good.png"] == "read"
     assert reasons["closed"] == "the folder cannot be read: Permission denied"
+    assert reasons["into.png"] == "what is there cannot be told: Permission denied"
     assert "it cannot be read: Permission denied" in reasons["secret.png"]
 
 
