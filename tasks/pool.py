@@ -14,8 +14,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from configs.image_sources import ImageSource
+from configs.model_specs import LabelMaps
 from configs.schema import Campaign
 from models.decoding import decode_image, read_header, read_mask
+from models.finished_maps import goes_by_stem
 from tasks.artifacts import ArtifactRef, Draft, StageKey
 from tasks.core.digests import canonical_json, digest_of_bytes
 from tasks.core.label_maps import class_areas, map_digest
@@ -115,12 +117,14 @@ def list_source(campaign: Campaign, dataset: str, source: ImageSource, seen: dic
     found = source_files(source, what=dataset)
     listing = Listing([], [_reject(uri, reason) for uri, reason in found.unusable], [])
     uris = _without_twins(source, found.uris, listing)
+    copies: set[str] = set()
     with progress(f"reading {dataset} images", len(uris), "image") as shown:
         for uri, examined in _examined_ahead(uris, lambda uri: _examine(uri, source)):
             shown.advance()
             try:
                 image = examined.result()
                 if image.image_id in seen:
+                    copies.add(uri)
                     raise DataError(f"same content as {seen[image.image_id]}")  # noqa: TRY301 - one more reason
                 row = {
                     "dataset": dataset,
@@ -138,6 +142,7 @@ def list_source(campaign: Campaign, dataset: str, source: ImageSource, seen: dic
             else:
                 seen[image.image_id] = PurePosixPath(uri).name
                 listing.images.append(row)
+    _drop_doubtful(campaign, [uri for uri in uris if uri not in copies], listing)
     return listing
 
 
@@ -151,6 +156,30 @@ def _without_twins(source: ImageSource, uris: list[str], listing: Listing) -> li
             reason = f"{count} images are called {_shown(stem_of(uri))!r}; masks and metadata go by that"
             listing.rejects.append(_reject(uri, reason))
     return [uri for uri in uris if counts[stem_of(uri)] == 1]
+
+
+def _drop_doubtful(campaign: Campaign, uris: list[str], listing: Listing) -> None:
+    """Move twins to the rejects whose finished map is named by the stem: it may be the other one's."""
+    counts = Counter(stem_of(uri) for uri in uris)
+    kept = []
+    for row in listing.images:
+        stem = stem_of(row["uri"])
+        doubtful = (m.name for m in _finished(campaign) if goes_by_stem(m, row["image_id"], stem))
+        name = next(doubtful, None) if counts[stem] > 1 else None
+        if name is None:
+            kept.append(row)
+            continue
+        reason = (
+            f"{counts[stem]} images are called {_shown(stem)!r}, and {name!r} has one map of that name; name "
+            f"the map of this one {row['image_id']}.png"
+        )
+        listing.rejects.append(_reject(row["uri"], reason))
+    listing.images[:] = kept
+
+
+def _finished(campaign: Campaign) -> list[LabelMaps]:
+    """The models whose maps are made elsewhere."""
+    return [spec for spec in (campaign.target, *campaign.competitors) if isinstance(spec, LabelMaps)]
 
 
 def _examined_ahead(
@@ -229,10 +258,12 @@ def list_images(round_: Round) -> ArtifactRef:
         "familiar": campaign.familiar_test_set,
         "pool": campaign.pool,  # last: a pool image that is also labelled is the labelled one
     }
+    finished = [str(spec.path) for spec in _finished(campaign)]
     key = StageKey(
         "pool",
         VERSION,
-        {
+        ({"finished_maps": finished} if finished else {})
+        | {
             "campaign": campaign.name,
             "round": round_.number,
             "classes": campaign.classes.model_dump(mode="json"),
