@@ -9,12 +9,18 @@ from typing import Annotated
 from pydantic import PlainValidator
 
 OBJECT_SCHEME = "s3://"
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
 def is_object_uri(place: str | Path) -> bool:
     """Whether a place is meant as a URI in an object store rather than as a path."""
     return str(place).startswith(OBJECT_SCHEME)
+
+
+def is_foreign_uri(place: str) -> bool:
+    """Whether a place is meant as a URI of another kind, such as an address on the web."""
+    return _SCHEME.match(place) is not None and not is_object_uri(place)
 
 
 def split_object_uri(uri: str) -> tuple[str, str]:

@@ -141,6 +141,14 @@ def test_a_list_of_places_may_name_files_anywhere_and_wrong_places_are_rejected(
         listed(tmp_path, images="list.txt")
 
 
+@pytest.mark.parametrize("scheme", ["https", "HTTP", "gs", "S3"])
+def test_an_address_in_a_list_of_places_is_refused_and_not_repeated(tmp_path: Path, scheme: str) -> None:
+    write_file(tmp_path / "list.txt", f"a.png\n\n {scheme}://host/b.png?X-Amz-Signature=hush\n".encode())
+    with pytest.raises(ConfigError, match=r"list.txt, line 3: a path or an `s3://bucket/key`") as refused:
+        listed(tmp_path, images="list.txt")
+    assert "hush" not in str(refused.value)
+
+
 def test_a_file_that_cannot_be_read_to_its_end_is_refused() -> None:
     with pytest.raises(DataError, match="/proc/self/mem: an image was required, but it cannot be read"):
         read_bytes("/proc/self/mem")
