@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath, PurePosixPath
 
-from configs.locations import is_foreign_uri, is_object_uri
+from configs.locations import is_foreign_uri, is_object_uri, split_object_uri
 from models.decoding import IMAGE_SUFFIXES
 from tasks.core.digests import digest_of_bytes
 from tasks.errors import ConfigError, DataError
@@ -171,9 +171,18 @@ def _listed_places(listing: Path, what: str) -> list[str]:
             f"{error}."
         ) from error
     for number, line in enumerate(lines, start=1):
-        if is_foreign_uri(line):  # it may hold a signature, so it is not repeated
+        # What is refused may hold a signature or a password, so it is not repeated.
+        if is_foreign_uri(line) or (is_object_uri(line) and not _names_an_object(line)):
             raise ConfigError(
-                f"{listing}, line {number}: a path or an `s3://bucket/key` was required, but this is a URI "
-                "of another kind; fetch the image, and name the file."
+                f"{listing}, line {number}: a path or an `s3://bucket/key` with a bucket's lower-case name "
+                "was required, but this is another URI; correct it, or fetch the image and name the file."
             )
     return [line if is_object_uri(line) else str(listing.parent / line) for line in lines if line]
+
+
+def _names_an_object(uri: str) -> bool:
+    try:
+        _, key = split_object_uri(uri)
+    except ValueError:
+        return False
+    return key != ""

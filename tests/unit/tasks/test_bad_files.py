@@ -141,12 +141,23 @@ def test_a_list_of_places_may_name_files_anywhere_and_wrong_places_are_rejected(
         listed(tmp_path, images="list.txt")
 
 
-@pytest.mark.parametrize("scheme", ["https", "HTTP", "gs", "S3"])
-def test_an_address_in_a_list_of_places_is_refused_and_not_repeated(tmp_path: Path, scheme: str) -> None:
-    write_file(tmp_path / "list.txt", f"a.png\n\n {scheme}://host/b.png?X-Amz-Signature=hush\n".encode())
+@pytest.mark.parametrize(
+    "start",
+    ["https://host", "HTTP://host", "gs://host", "S3://bucket", "s3://Bad_Bucket", "s3://me:hush@bucket"],
+)
+def test_a_uri_in_a_list_of_places_that_names_no_object_is_refused_by_its_line(
+    tmp_path: Path, start: str
+) -> None:
+    write_file(tmp_path / "list.txt", f"a.png\n\n {start}/b.png?X-Amz-Signature=hush\n".encode())
     with pytest.raises(ConfigError, match=r"list.txt, line 3: a path or an `s3://bucket/key`") as refused:
         listed(tmp_path, images="list.txt")
     assert "hush" not in str(refused.value)
+
+
+def test_a_bucket_in_a_list_of_places_is_no_image(tmp_path: Path) -> None:
+    write_file(tmp_path / "list.txt", b"s3://bucket/")
+    with pytest.raises(ConfigError, match=r"list.txt, line 1: "):
+        listed(tmp_path, images="list.txt")
 
 
 def test_a_file_that_cannot_be_read_to_its_end_is_refused() -> None:
