@@ -60,7 +60,7 @@ def read_object(uri: str) -> bytes:
     """The bytes of the object at `s3://bucket/key`.
 
     Raises:
-        DataError: there is no such object.
+        DataError: there is no such object, or it is archived.
         ConfigError: the URI is malformed, or there are no keys to show.
         TransientServiceError: the endpoint does not answer.
         TerminalServiceError: it refused, or has no such bucket.
@@ -222,13 +222,15 @@ def error_code(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
-def _refusal(error: ClientError, where: str) -> ServiceError:
+def _refusal(error: ClientError, where: str) -> ServiceError | DataError:
     """What an answer that is an error means."""
     code = error_code(error)
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     said = f"The object store was asked for {where}, but answered {status} {code}"
     if code in _PASSING or status == 429 or (status >= 500 and status != 501):
         return TransientServiceError(f"{said}. Try again later.")
+    if code == "InvalidObjectState":  # 403, but not for want of the right keys
+        return DataError(f"{said}: it is archived. Restore it from the archive, or leave it out.")
     if code == "NoSuchBucket":
         return TerminalServiceError(f"{said}. Make the bucket, or name another one.")
     if status == 403:
