@@ -73,27 +73,25 @@ def read_bytes(uri: str, *, max_bytes: int | None = None) -> bytes:
 
     Args:
         uri: path or `s3://` URI.
-        max_bytes: what the file may have; a larger one on this machine is not read.
+        max_bytes: what the file may have, as `max_megapixels` says; a larger one is not read.
 
     Raises:
         DataError: there is no such file, it is something else than a file, cannot be read, or is too large.
         ServiceError: the object store does not answer or refused.
     """
     if is_object_uri(uri):
-        content = read_object(uri)
-        size = len(content)
-    else:
-        path = Path(uri)
-        try:
-            if not path.is_file():  # a pipe would be waited for, a device never ends
-                raise DataError(f"{uri}: a file was required, but {_what_is_at(path)}.")
-            with path.open("rb") as file:
+        return read_object(uri, max_bytes=max_bytes)
+    path = Path(uri)
+    try:
+        if not path.is_file():  # a pipe would be waited for, a device never ends
+            raise DataError(f"{uri}: a file was required, but {_what_is_at(path)}.")
+        size = path.stat().st_size
+        if max_bytes is None or size <= max_bytes:
+            with path.open("rb") as file:  # what is written to meanwhile, or has no size, may have more
                 content = file.read(-1 if max_bytes is None else max_bytes + 1)
-                size = max(len(content), path.stat().st_size)
-        except OSError as error:
-            raise DataError(
-                f"{uri}: an image was required, but it cannot be read: {error.strerror}."
-            ) from error
+            size = len(content)
+    except OSError as error:
+        raise DataError(f"{uri}: an image was required, but it cannot be read: {error.strerror}.") from error
     if max_bytes is not None and size > max_bytes:
         raise DataError(
             f"{uri}: at most {max_bytes} bytes were required, as `max_megapixels` says, it has {size}."

@@ -56,18 +56,22 @@ def list_objects(uri: str) -> Iterator[str]:
         yield f"s3://{bucket}/{name}"
 
 
-def read_object(uri: str) -> bytes:
+def read_object(uri: str, *, max_bytes: int | None = None) -> bytes:
     """The bytes of the object at `s3://bucket/key`.
 
+    Args:
+        uri: the object.
+        max_bytes: what it may have, as `max_megapixels` says; of a larger one nothing is fetched.
+
     Raises:
-        DataError: there is no such object, or it is archived.
+        DataError: there is no such object, it is archived, or too large.
         ConfigError: the URI is malformed, or there are no keys to show.
         TransientServiceError: the endpoint does not answer.
         TerminalServiceError: it refused, or has no such bucket.
     """
     bucket, key = split_uri(uri)
     content = io.BytesIO()
-    if not copy_object(open_client(), bucket, key, content):
+    if not copy_object(open_client(), bucket, key, content, max_bytes=max_bytes):
         raise DataError(f"An object was required at {uri}, but there is none; was it removed or renamed?")
     return content.getvalue()
 
@@ -169,15 +173,25 @@ def keys_below(client: Any, bucket: str, prefix: str) -> Iterator[str]:
             yield from (entry["Key"] for entry in page.get("Contents", ()) if not entry["Key"].endswith("/"))
 
 
-def copy_object(client: Any, bucket: str, key: str, sink: BinaryIO) -> bool:
-    """Copy an object into the empty `sink`; whether there was one. A body that breaks off is begun again."""
+def copy_object(client: Any, bucket: str, key: str, sink: BinaryIO, *, max_bytes: int | None = None) -> bool:
+    """Copy an object into the empty `sink`; whether there was one. A body that breaks off is begun again.
+
+    Raises:
+        DataError: the object has more than `max_bytes`, which is known before its body is fetched.
+    """
     with translated(f"s3://{bucket}/{key}"):
         for attempt in range(ATTEMPTS):
             sink.seek(0)
             sink.truncate()
             try:
-                body = client.get_object(Bucket=bucket, Key=key)["Body"]
-                for chunk in body.iter_chunks(_CHUNK_BYTES):
+                answer = client.get_object(Bucket=bucket, Key=key)
+                if max_bytes is not None and answer["ContentLength"] > max_bytes:
+                    answer["Body"].close()
+                    raise DataError(
+                        f"s3://{bucket}/{key}: at most {max_bytes} bytes were required, as `max_megapixels` "
+                        f"says, it has {answer['ContentLength']}."
+                    )
+                for chunk in answer["Body"].iter_chunks(_CHUNK_BYTES):
                     sink.write(chunk)
             except client.exceptions.NoSuchKey:
                 return False
