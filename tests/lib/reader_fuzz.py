@@ -109,7 +109,8 @@ def _read_mask(content: bytes, folder: Path) -> None:
 
 
 def _read_frame(content: bytes, folder: Path) -> None:
-    path = folder / "maps.zst"
+    path = folder / "artefacts/predictions/key/attempt/maps.zst"
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     row = {"offset": 0, "size_bytes": len(content), "height": HEIGHT, "width": WIDTH}
     assert read_label_map(path, row).shape == (HEIGHT, WIDTH)
