@@ -19,7 +19,7 @@ from configs.model_specs import HuggingFace
 from models.state_dicts import save_state
 from models.torch_networks import AdaptedNetwork
 from models.weights import CONFIG_FILE, WEIGHTS_FILE, weight_file, write_atomically
-from tasks.errors import ConfigError, DataError
+from tasks.errors import ConfigError, DataError, first_line
 
 _PREPROCESSOR_FILE = "preprocessor_config.json"
 # What the library raises for a folder that is damaged, or whose config has values that make no network.
@@ -72,7 +72,7 @@ def build_huggingface(spec: HuggingFace) -> HuggingFaceNetwork:
     except _REFUSALS as error:
         raise DataError(
             f"{where} must hold a semantic-segmentation checkpoint of `transformers`, but it cannot be "
-            f"loaded: {_first_line(error)}."
+            f"loaded: {first_line(error)}."
         ) from error
     wrong = sorted(map(str, [*info["missing_keys"], *info["mismatched_keys"]]))
     if wrong:
@@ -140,7 +140,3 @@ def _auto_model(spec: HuggingFace) -> Any:
     logging.disable_progress_bar()
     logging.set_verbosity_error()  # what matters comes back as an error
     return AutoModelForSemanticSegmentation
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:300]

@@ -14,7 +14,7 @@ import torch
 from models.onnx_networks import OnnxNetwork
 from models.torch_networks import TorchNetwork
 from models.zoo import LoadedModel
-from tasks.errors import DataError
+from tasks.errors import DataError, first_line
 
 _EXAMPLE_SIDE = 3  # times the divisor; sides that are equal or 1 would be taken for constants
 _LARGEST_SIDE = 512  # times the divisor
@@ -61,7 +61,7 @@ def export_onnx(model: LoadedModel) -> bytes:
     except (RuntimeError, ValueError, TypeError, NotImplementedError, onnx.checker.ValidationError) as error:
         raise DataError(
             f"The network of {model.spec.name!r} cannot be exported to ONNX: "
-            f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200]}"
+            f"{type(error).__name__}: {first_line(error)}"
         ) from error
     finally:
         model.engine.module.to(memory_format=torch.channels_last)

@@ -12,7 +12,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as states
 from torch import Tensor
 
 from models.torch_networks import at_input_size
-from tasks.errors import DataError
+from tasks.errors import DataError, first_line
 
 _FLOAT = "tensor(float)"
 # ONNX Runtime's errors have no base class of their own.
@@ -76,7 +76,7 @@ class OnnxNetwork:
         except _REFUSALS as error:
             raise DataError(
                 f"{self._where}: the graph cannot run on an input of shape {tuple(inputs.shape)}: "
-                f"{_first_line(error)}. Set the model's `input_size` to the size that it was exported for."
+                f"{first_line(error)}. Set the model's `input_size` to the size that it was exported for."
             ) from error
         if output.ndim != 4 or output.shape[0] != 1 or 0 in output.shape:
             raise DataError(
@@ -156,7 +156,7 @@ def _session(content: bytes, threads: int, where: str) -> onnxruntime.InferenceS
     except _REFUSALS as error:
         raise DataError(
             f"{where}: an ONNX file with its weights inside was required that ONNX Runtime "
-            f"{onnxruntime.__version__} can run, but it refuses this one: {_first_line(error)}. Export the "
+            f"{onnxruntime.__version__} can run, but it refuses this one: {first_line(error)}. Export the "
             f"network again; weights in a file beside it go inside with onnx.save(onnx.load(path), path)."
         ) from error
 
@@ -167,7 +167,3 @@ def _fits(shape: list[Any], wanted: tuple[int | None, ...]) -> bool:
         want is None or not isinstance(has, int) or has == want
         for has, want in zip(shape, wanted, strict=True)
     )
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:300]
