@@ -178,7 +178,8 @@ def verify_backup(path: Path) -> Manifest:
 def is_answer(name: str) -> bool:
     """Whether a file is of the logs of answers and drawings, or a mask: named by content, in nobody's way."""
     parts = name.split("/")
-    return parts[0] == "blobs" or (parts[0] == "campaigns" and parts[2] in (ANSWERS.name, DRAWINGS.name))
+    logs = (ANSWERS.name, DRAWINGS.name)
+    return parts[0] == "blobs" or (len(parts) > 2 and parts[0] == "campaigns" and parts[2] in logs)
 
 
 def conflicts(store: ArtifactStore, files: Mapping[str, Stored]) -> list[str]:

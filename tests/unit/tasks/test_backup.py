@@ -14,7 +14,7 @@ from configs.settings import Settings
 from flows.__main__ import madloop
 from tasks.answer_log import read_log
 from tasks.artifacts import ArtifactStore
-from tasks.backup import Manifest, verify_backup
+from tasks.backup import Manifest, is_answer, verify_backup
 from tasks.core.records import ANSWERS, DRAWINGS, MASKS, RATINGS
 from tasks.errors import DataError, Waiting
 from tasks.ratings import collect_ratings
@@ -207,3 +207,18 @@ def test_check_only_reads(tmp_path: Path) -> None:
     assert "whole; campaigns small of" in done.stdout
     assert "4 masks among them" in done.stdout
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("blobs/00.png", True),
+        ("campaigns/x/answers/1.parquet", True),
+        ("campaigns/x/drawings/1.parquet", True),
+        ("campaigns/x/rounds/0001/pool.json", False),
+        ("campaigns/x", False),
+        ("reports/answers", False),
+    ],
+)
+def test_what_is_an_answer_is_told_by_its_name(name: str, expected: bool) -> None:
+    assert is_answer(name) == expected
