@@ -10,6 +10,7 @@ from models.decoding import decode_image
 from tasks.core.label_maps import LabelMap, colourise, map_digest, overlay
 from tasks.image_files import read_verified
 from tasks.pictures import encode_png
+from tasks.services.local_storage import LocalStorage
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,9 @@ class PictureFolder:
         return name
 
     def _write(self, name: str, content: bytes) -> None:
-        path = self.document_root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".part")
-        partial.write_bytes(content)
-        partial.replace(path)
+        """Put a picture under its name, in whole or not at all.
+
+        Raises:
+            TerminalServiceError: the disk is full or the folder cannot be written.
+        """
+        LocalStorage(self.document_root).put(name, content)
