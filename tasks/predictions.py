@@ -9,7 +9,7 @@ from typing import Any
 from configs.model_specs import ModelSpec
 from models.zoo import load_model
 from tasks.artifacts import ArtifactRef, ArtifactStore, Draft, StageKey
-from tasks.core.digests import canonical_json, digest_of
+from tasks.core.digests import digest_of
 from tasks.core.records import IMAGES, PREDICTIONS, REJECTS
 from tasks.pool_pass import PassModel, PassOrder, PoolImage, forget_models, graphs_of, run_shard
 from tasks.prediction_cache import (
@@ -148,7 +148,6 @@ def predict_pool(
     images = [row for row in store.rows(pool, IMAGES) if row["dataset"] == "pool"]
     models = pass_models(round_, specs, engines)
     keys = {model.spec.name: _set_key(round_, model, images) for model in models}
-    _note_caches(round_, models)
     rejected = _rejected_before(store, keys)
     passing = fill_caches(round_, models, [row for row in images if row["image_id"] not in rejected])
     sets = {}
@@ -157,17 +156,6 @@ def predict_pool(
         ref = store.make(keys[model.spec.name], fill)
         sets[model.spec.name] = remember(round_, f"predictions-{model.spec.name}", ref)
     return sets
-
-
-def _note_caches(round_: Round, models: tuple[PassModel, ...]) -> None:
-    """Name the caches of a pass in the index before it begins, so that what it has made is not pruned."""
-    caches = {model.spec.name: model.cache.digest for model in models}
-    content = canonical_json(caches).encode()
-    key = StageKey("passes", 1, round_.labels, caches)
-    made = round_.open_store().make(
-        key, lambda draft: draft.write_file("caches.json", content, identity=True)
-    )
-    remember(round_, "pass", made)
 
 
 def _set_key(round_: Round, model: PassModel, images: list[Row]) -> StageKey:

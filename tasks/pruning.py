@@ -100,7 +100,7 @@ class _Needed:
             self.inputs |= values
 
     def has_cache(self, folder: str) -> bool:
-        """Whether a round's pass uses the cache in `folder`, the beginning of its digest; it may go on."""
+        """Whether a round's prediction set is of the cache in `folder`, the beginning of its digest."""
         return any(value.startswith(folder) for value in self.inputs)
 
 

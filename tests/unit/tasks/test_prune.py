@@ -6,9 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
 
-import pytest
 from click.testing import CliRunner, Result
 
 from configs.schema import Campaign
@@ -21,7 +19,6 @@ from tasks.core.records import HISTOGRAMS, PREDICTIONS, TRIALS
 from tasks.discrepancies import compute_discrepancies
 from tasks.engines import choose_engines
 from tasks.pool import list_images
-from tasks.pool_pass import PassOrder, run_shard
 from tasks.predictions import predict_pool
 from tasks.pruning import LEAST_AGE_S, prunable
 from tasks.rounds import Round, finish_round, recall, require, save_campaign
@@ -153,29 +150,3 @@ def test_after_pruning_a_real_mining_gives_the_same_digests(tiny: Campaign, tmp_
     assert "counted pairs" in command(tmp_path, "prune", "--yes").stdout
     assert not (tmp_path / "store/artefacts/joint_histograms").exists()
     assert mined() == before
-
-
-class EndedError(Exception):
-    """The process was ended here."""
-
-
-def test_the_maps_of_a_pass_that_was_interrupted_stay(
-    tiny: Campaign, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def ended(order: PassOrder) -> NoReturn:
-        run_shard(order)
-        raise EndedError
-
-    round_ = Round(tiny, 1, str(tmp_path / "store"))
-    save_campaign(round_.open_store(), tiny)
-    pool = list_images.fn(round_)
-    specs = [tiny.target, *tiny.competitors]
-    engines = choose_engines.fn(round_, specs, pool)
-    monkeypatch.setattr("tasks.predictions.run_shard", ended)
-    with pytest.raises(EndedError):
-        predict_pool.fn(round_, specs, engines, pool)
-    before = markers(tmp_path)
-    assert any(name.startswith("predictions") for name in before)
-    grown_old(tmp_path)
-    command(tmp_path, "prune", "--yes")
-    assert before - markers(tmp_path) == {name for name in before if name.startswith("joint_histograms")}
