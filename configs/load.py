@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from configs.locations import is_object_uri
+from configs.locations import is_foreign_uri, is_object_uri
 from configs.model_specs import MODEL_KINDS
 from configs.schema import Campaign
 from configs.settings import load_settings
@@ -92,8 +92,8 @@ def _explain(problem: Any) -> str:
         hint = f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(known)}"
         return f"`{field}` is not a field; {hint}"
     value = problem.get("input")
-    # A URI stands in the message already, unless it holds a password.
-    is_said = isinstance(value, str) and is_object_uri(value)
+    # A URI stands in the message already, unless it may hold a password or a signature.
+    is_said = isinstance(value, str) and (is_object_uri(value) or is_foreign_uri(value))
     shown = "" if isinstance(value, dict) or problem["type"] == "missing" or is_said else f" (got {value!r})"
     return f"`{field}`: {problem['msg']}{shown}"
 

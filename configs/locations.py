@@ -9,12 +9,18 @@ from typing import Annotated
 from pydantic import PlainValidator
 
 OBJECT_SCHEME = "s3://"
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
 def is_object_uri(place: str | Path) -> bool:
     """Whether a place is meant as a URI in an object store rather than as a path."""
     return str(place).startswith(OBJECT_SCHEME)
+
+
+def is_foreign_uri(place: str) -> bool:
+    """Whether a place is meant as a URI of another kind, such as an address on the web."""
+    return _SCHEME.match(place) is not None and not is_object_uri(place)
 
 
 def split_object_uri(uri: str) -> tuple[str, str]:
@@ -41,6 +47,11 @@ def _location(place: object) -> Path | str:
     if isinstance(place, str) and is_object_uri(place):
         split_object_uri(place)
         return place.rstrip("/")
+    if isinstance(place, str) and is_foreign_uri(place):
+        raise ValueError(
+            "a path or `s3://bucket/prefix` is required, but this is another URI; it is not repeated, for it "
+            "may hold a signature"
+        )
     if isinstance(place, str | Path):
         return Path(place)
     raise ValueError(f"a path or `s3://bucket/prefix` is required, got {place!r}")

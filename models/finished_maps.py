@@ -82,6 +82,11 @@ class FinishedMaps:
         )
 
 
+def goes_by_stem(spec: LabelMaps, image_id: str, stem: str) -> bool:
+    """Whether the map of this image is one that is named by the stem alone."""
+    return not (spec.path / f"{image_id}.png").is_file() and (spec.path / f"{stem}.png").is_file()
+
+
 def _stored_bytes(path: Path) -> NDArray[np.uint8]:
     """The pixels of an image file of one byte a pixel, uint8, (h, w)."""
     with Image.open(path) as file:

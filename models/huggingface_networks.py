@@ -16,10 +16,10 @@ from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor
 
 from configs.model_specs import HuggingFace
-from models.state_dicts import first_line, save_state
+from models.state_dicts import save_state
 from models.torch_networks import AdaptedNetwork
 from models.weights import CONFIG_FILE, WEIGHTS_FILE, weight_file, write_atomically
-from tasks.errors import ConfigError, DataError
+from tasks.errors import ConfigError, DataError, first_line
 
 _PREPROCESSOR_FILE = "preprocessor_config.json"
 # What the library raises for a folder that is damaged, or whose config has values that make no network.

@@ -12,10 +12,9 @@ import onnx
 import torch
 
 from models.onnx_networks import OnnxNetwork
-from models.state_dicts import first_line
 from models.torch_networks import TorchNetwork
 from models.zoo import LoadedModel
-from tasks.errors import DataError
+from tasks.errors import DataError, first_line
 
 _EXAMPLE_SIDE = 3  # times the divisor; sides that are equal or 1 would be taken for constants
 _LARGEST_SIDE = 512  # times the divisor

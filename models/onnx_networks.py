@@ -11,9 +11,8 @@ import torch
 from onnxruntime.capi import onnxruntime_pybind11_state as states
 from torch import Tensor
 
-from models.state_dicts import first_line
 from models.torch_networks import at_input_size
-from tasks.errors import DataError
+from tasks.errors import DataError, first_line
 
 _FLOAT = "tensor(float)"
 # ONNX Runtime's errors have no base class of their own.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import struct
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,18 +15,23 @@ import torch
 from torch import Tensor
 
 from models.weights import write_atomically
-from tasks.errors import DataError
+from tasks.errors import DataError, first_line
 
-# What libraries raise for files that are damaged, anywhere in their bytes.
-_DAMAGED = (
+# The restricted unpickler checks what it may run, not that its stack, memo and buffers hold what it takes.
+_OF_DAMAGED_FILES = (
     safetensors.SafetensorError,
     pickle.UnpicklingError,
-    RuntimeError,
-    EOFError,
-    ValueError,
-    LookupError,
-    TypeError,
+    struct.error,
+    ArithmeticError,
+    AssertionError,
     AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
 )
 
 
@@ -41,32 +47,30 @@ def load_state(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise DataError(f"A weight file was required at {path}, but there is none. Correct the model's path.")
+    if path.suffix not in (".safetensors", ".pt", ".pth"):
+        raise DataError(
+            f"{path}: weights must be a .safetensors file, or a .pt/.pth file that holds only tensors; "
+            f"got {path.suffix or 'no suffix'!r}. Use safetensors.torch.save_file(state_dict, path)."
+        )
     try:
-        if path.suffix == ".safetensors":
-            state: Any = safetensors.torch.load_file(path)
-        elif path.suffix in (".pt", ".pth"):
-            with warnings.catch_warnings():
-                # An unusual pickle protocol either loads or is refused below; both need no warning.
-                warnings.simplefilter("ignore", UserWarning)
-                state = torch.load(path, map_location="cpu", weights_only=True)
-        else:
-            raise DataError(
-                f"{path}: weights must be a .safetensors file, or a .pt/.pth file that holds only tensors; "
-                f"got {path.suffix or 'no suffix'!r}. Use safetensors.torch.save_file(state_dict, path)."
-            )
-    except _DAMAGED as error:
+        state: Any = safetensors.torch.load_file(path) if path.suffix == ".safetensors" else _unpickled(path)
+    except _OF_DAMAGED_FILES as error:
         raise DataError(
             f"{path}: a state dict of tensors was required, but the file cannot be read as one "
-            f"({first_line(error)}). Save it with safetensors.torch.save_file(state_dict, path)."
+            f"({type(error).__name__}: {first_line(error)}). Save it with "
+            "safetensors.torch.save_file(state_dict, path)."
         ) from error
     if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
         state = state["state_dict"]
     return _checked_state(state, path)
 
 
-def first_line(error: BaseException) -> str:
-    """What an error says, cut to a line; its kind where it says nothing."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+def _unpickled(path: Path) -> Any:
+    """What a .pt/.pth file holds, read by torch's restricted unpickler."""
+    with warnings.catch_warnings():
+        # An unusual pickle protocol either loads or is refused; both need no warning.
+        warnings.simplefilter("ignore", UserWarning)
+        return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def fit(network: torch.nn.Module, state: Mapping[str, Tensor], where: str) -> None:

@@ -91,3 +91,8 @@ class TransientServiceError(ServiceError):
 
 class TerminalServiceError(ServiceError):
     """The same call will fail again until somebody changes something."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what a library's error says, to quote in a message of ours; else its type's name."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

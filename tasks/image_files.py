@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath, PurePosixPath
 
-from configs.locations import is_object_uri, split_object_uri
+from configs.locations import is_foreign_uri, is_object_uri, split_object_uri
 from models.decoding import IMAGE_SUFFIXES
 from tasks.core.digests import digest_of_bytes
 from tasks.errors import ConfigError, DataError
@@ -73,27 +73,25 @@ def read_bytes(uri: str, *, max_bytes: int | None = None) -> bytes:
 
     Args:
         uri: path or `s3://` URI.
-        max_bytes: what the file may have; a larger one is not read.
+        max_bytes: what the file may have, as `max_megapixels` says; a larger one is not read.
 
     Raises:
         DataError: there is no such file, it is something else than a file, cannot be read, or is too large.
         ServiceError: the object store does not answer or refused.
     """
     if is_object_uri(uri):
-        content = read_object(uri, max_bytes=max_bytes)
-        size = len(content)
-    else:
-        path = Path(uri)
-        try:
-            if not path.is_file():  # a pipe would be waited for, a device never ends
-                raise DataError(f"{uri}: a file was required, but {_what_is_at(path)}.")
-            with path.open("rb") as file:
+        return read_object(uri, max_bytes=max_bytes)
+    path = Path(uri)
+    try:
+        if not path.is_file():  # a pipe would be waited for, a device never ends
+            raise DataError(f"{uri}: a file was required, but {_what_is_at(path)}.")
+        size = path.stat().st_size
+        if max_bytes is None or size <= max_bytes:
+            with path.open("rb") as file:  # what is written to meanwhile, or has no size, may have more
                 content = file.read(-1 if max_bytes is None else max_bytes + 1)
-                size = max(len(content), path.stat().st_size)
-        except OSError as error:
-            raise DataError(
-                f"{uri}: an image was required, but it cannot be read: {error.strerror}."
-            ) from error
+            size = len(content)
+    except OSError as error:
+        raise DataError(f"{uri}: an image was required, but it cannot be read: {error.strerror}.") from error
     if max_bytes is not None and size > max_bytes:
         raise DataError(
             f"{uri}: at most {max_bytes} bytes were required, as `max_megapixels` says, it has {size}."
@@ -141,8 +139,8 @@ def _files_below(root: Path) -> FoundFiles:
                     waiting.append((path, above | {identity}))
                 elif is_image_name(path.name):
                     _note(path, found)
-            except OSError as error:  # a link whose target cannot be looked at; the others are none the worse
-                found.unusable.append((str(path), f"it cannot be looked at: {error.strerror}"))
+            except OSError as error:
+                found.unusable.append((str(path), f"what is there cannot be told: {error.strerror}"))
     found.uris.sort(key=PurePath)
     found.unusable.sort()
     return found
@@ -165,26 +163,24 @@ def _listed_places(listing: Path, what: str) -> list[str]:
     """Places named in a text file."""
     try:
         lines = [line.strip() for line in listing.read_text(encoding="utf-8").splitlines()]
-        for number, line in enumerate(lines, start=1):
-            _check_place(line, f"`{what}.images` {listing}, line {number}")
     except (UnicodeDecodeError, OSError) as error:
         raise ConfigError(
             f"`{what}.images` {listing} is a file, so it must be UTF-8 text that names one image a line: "
             f"{error}."
         ) from error
+    for number, line in enumerate(lines, start=1):
+        # What is refused may hold a signature or a password, so it is not repeated.
+        if is_foreign_uri(line) or (is_object_uri(line) and not _names_an_object(line)):
+            raise ConfigError(
+                f"{listing}, line {number}: a path or an `s3://bucket/key` with a bucket's lower-case name "
+                "was required, but this is another URI; correct it, or fetch the image and name the file."
+            )
     return [line if is_object_uri(line) else str(listing.parent / line) for line in lines if line]
 
 
-def _check_place(line: str, where: str) -> None:
-    """Refuse what is neither a path nor an object's URI; it may hold a signature, so it is not repeated."""
-    scheme, separator, _ = line.partition("://")
-    if is_object_uri(line):
-        try:
-            split_object_uri(line)
-        except ValueError as error:
-            raise ConfigError(f"{where}: {error}.") from error
-    elif separator and scheme.isalnum():
-        raise ConfigError(
-            f"{where} must be a path or `s3://bucket/key`, but begins with {scheme}://. Download such "
-            "images, or put them into a bucket."
-        )
+def _names_an_object(uri: str) -> bool:
+    try:
+        _, key = split_object_uri(uri)
+    except ValueError:
+        return False
+    return key != ""

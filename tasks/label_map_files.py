@@ -41,6 +41,10 @@ class LabelMapWriter:
 def read_label_map(path: Path, row: Mapping[str, Any]) -> LabelMap:
     """The map that `row` (the columns `append` gave) says is in the file.
 
+    Args:
+        path: from the store, so below `artefacts/<stage>/<key>`.
+        row: says where in the file.
+
     Raises:
         DataError: the file is damaged there.
     """
@@ -55,7 +59,13 @@ def read_label_map(path: Path, row: Mapping[str, Any]) -> LabelMap:
         return np.frombuffer(content, np.uint8).reshape(row["height"], row["width"])
     except (zstandard.ZstdError, ValueError) as error:
         raise DataError(
-            f"The map at byte {row['offset']} of {path} is damaged ({error}). Remove the folder "
-            f"{path.parent.parent} with its complete.json, for a store on S3 the objects of that name, too, "
-            "and run again."
+            f"The map at byte {row['offset']} of {path} is damaged ({error}); remove {_artefact_of(path)}, "
+            "with its complete.json, from the store and run again."
         ) from error
+
+
+def _artefact_of(path: Path) -> str:
+    """Name in the store of the artefact that has the file; `path` may be a copy in a read cache."""
+    parts = path.parent.parent.as_posix().split("/")  # its parent is one attempt at the artefact
+    last = len(parts) - 1 - parts[::-1].index("artefacts")
+    return "/".join(parts[last:])

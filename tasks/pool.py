@@ -7,7 +7,7 @@ there may be many, only the headers are read, and damage further on is found whe
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -17,6 +17,7 @@ from configs.image_sources import ImageSource
 from configs.model_specs import LabelMaps
 from configs.schema import Campaign
 from models.decoding import decode_image, read_header, read_mask
+from models.finished_maps import goes_by_stem
 from tasks.artifacts import ArtifactRef, Draft, StageKey
 from tasks.core.digests import canonical_json, digest_of_bytes
 from tasks.core.label_maps import class_areas, map_digest
@@ -91,8 +92,15 @@ def _chosen(found: FoundFiles, listing: Path, what: str) -> FoundFiles:
     return FoundFiles(
         [uri for uri in found.uris if stem_of(uri) in wanted],
         # A folder that could not be read may have held what is missing; it stays.
-        [(uri, why) for uri, why in found.unusable if stem_of(uri) in wanted or Path(uri).is_dir()],
+        [(uri, why) for uri, why in found.unusable if stem_of(uri) in wanted or _may_be_folder(uri)],
     )
+
+
+def _may_be_folder(place: str) -> bool:
+    try:
+        return Path(place).is_dir()
+    except OSError:  # what a link leads to cannot be told
+        return True
 
 
 def list_source(campaign: Campaign, dataset: str, source: ImageSource, seen: dict[str, str]) -> Listing:
@@ -108,14 +116,15 @@ def list_source(campaign: Campaign, dataset: str, source: ImageSource, seen: dic
     metadata = read_metadata(source)
     found = source_files(source, what=dataset)
     listing = Listing([], [_reject(uri, reason) for uri, reason in found.unusable], [])
-    by_stem = [spec.path for spec in (campaign.target, *campaign.competitors) if isinstance(spec, LabelMaps)]
-    uris = _without_twins(source, found.uris, listing, by_stem)
+    uris = _without_twins(source, found.uris, listing)
+    copies: set[str] = set()
     with progress(f"reading {dataset} images", len(uris), "image") as shown:
         for uri, examined in _examined_ahead(uris, lambda uri: _examine(uri, source)):
             shown.advance()
             try:
                 image = examined.result()
                 if image.image_id in seen:
+                    copies.add(uri)
                     raise DataError(f"same content as {seen[image.image_id]}")  # noqa: TRY301 - one more reason
                 row = {
                     "dataset": dataset,
@@ -133,25 +142,44 @@ def list_source(campaign: Campaign, dataset: str, source: ImageSource, seen: dic
             else:
                 seen[image.image_id] = PurePosixPath(uri).name
                 listing.images.append(row)
+    _drop_doubtful(campaign, [uri for uri in uris if uri not in copies], listing)
     return listing
 
 
-def _without_twins(
-    source: ImageSource, uris: list[str], listing: Listing, label_maps: Sequence[Path]
-) -> list[str]:
-    """The files that whatever goes by stem can be told apart for; twins go to the rejects.
-
-    Masks and metadata go by stem, and so do finished label maps, the files of `label_maps`, of that name.
-    """
-    counts = Counter(stem_of(uri) for uri in uris)
-    twins = {stem for stem, count in counts.items() if count > 1}
+def _without_twins(source: ImageSource, uris: list[str], listing: Listing) -> list[str]:
+    """The files that masks and metadata, which go by stem, can be told apart for; twins go to the rejects."""
     if source.masks is None and source.metadata is None:
-        twins = {stem for stem in twins if any((folder / f"{stem}.png").is_file() for folder in label_maps)}
+        return uris
+    counts = Counter(stem_of(uri) for uri in uris)
     for uri in uris:
-        if (stem := stem_of(uri)) in twins:
-            reason = f"{counts[stem]} images are called {_shown(stem)!r}; masks, metadata or maps go by that"
+        if (count := counts[stem_of(uri)]) > 1:
+            reason = f"{count} images are called {_shown(stem_of(uri))!r}; masks and metadata go by that"
             listing.rejects.append(_reject(uri, reason))
-    return [uri for uri in uris if stem_of(uri) not in twins]
+    return [uri for uri in uris if counts[stem_of(uri)] == 1]
+
+
+def _drop_doubtful(campaign: Campaign, uris: list[str], listing: Listing) -> None:
+    """Move twins to the rejects whose finished map is named by the stem: it may be the other one's."""
+    counts = Counter(stem_of(uri) for uri in uris)
+    kept = []
+    for row in listing.images:
+        stem = stem_of(row["uri"])
+        doubtful = (m.name for m in _finished(campaign) if goes_by_stem(m, row["image_id"], stem))
+        name = next(doubtful, None) if counts[stem] > 1 else None
+        if name is None:
+            kept.append(row)
+            continue
+        reason = (
+            f"{counts[stem]} images are called {_shown(stem)!r}, and {name!r} has one map of that name; name "
+            f"the map of this one {row['image_id']}.png"
+        )
+        listing.rejects.append(_reject(row["uri"], reason))
+    listing.images[:] = kept
+
+
+def _finished(campaign: Campaign) -> list[LabelMaps]:
+    """The models whose maps are made elsewhere."""
+    return [spec for spec in (campaign.target, *campaign.competitors) if isinstance(spec, LabelMaps)]
 
 
 def _examined_ahead(
@@ -230,10 +258,12 @@ def list_images(round_: Round) -> ArtifactRef:
         "familiar": campaign.familiar_test_set,
         "pool": campaign.pool,  # last: a pool image that is also labelled is the labelled one
     }
+    finished = [str(spec.path) for spec in _finished(campaign)]
     key = StageKey(
         "pool",
         VERSION,
-        {
+        ({"finished_maps": finished} if finished else {})
+        | {
             "campaign": campaign.name,
             "round": round_.number,
             "classes": campaign.classes.model_dump(mode="json"),

@@ -25,6 +25,7 @@ NEVER = (
     "answers, drawings and masks; chosen versions; records of images, candidates, ratings, test sets, "
     "failures and scores; campaigns and indices of rounds; reports"
 )
+_LOST = "networks of trials that lost, in rounds that have ended"
 _CACHES = {
     "predictions": "maps that no round needs: of other models, engines or sizes",
     "joint_histograms": "counted pairs; the rounds have their own copies",
@@ -167,9 +168,7 @@ def _chosen(store: ArtifactStore, version: ArtifactRef) -> str | None:
 def _trials(store: ArtifactStore, lost: dict[str, list[str]], now: float) -> Iterator[Prunable]:
     for key, entries in lost.items():
         objects = list(store.storage.entries(f"artefacts/trials/{key}"))
-        for group in _old(
-            "networks of trials that lost, in rounds that have ended", store.storage, objects, now
-        ):
+        for group in _old(_LOST, store.storage, objects, now):
             yield Prunable(group.what, group.storage, (*entries, *group.names), group.size_bytes)
 
 

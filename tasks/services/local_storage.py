@@ -1,4 +1,7 @@
-"""Storage in a folder of this machine. This module is the only one that touches the store's files."""
+"""Storage in a folder of this machine: files appear under their names in whole or not at all.
+
+This module is the only one that touches the store's files; pictures for Label Studio are written by it too.
+"""
 
 from __future__ import annotations
 

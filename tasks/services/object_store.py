@@ -79,11 +79,11 @@ def read_object(uri: str, *, max_bytes: int | None = None) -> bytes:
     """The bytes of the object at `s3://bucket/key`.
 
     Args:
-        uri: of the object.
-        max_bytes: what it may have; the body of a larger one is not read.
+        uri: the object.
+        max_bytes: what it may have, as `max_megapixels` says; of a larger one nothing is fetched.
 
     Raises:
-        DataError: there is no such object, it is too large, or it is archived.
+        DataError: there is no such object, it is archived, or too large.
         ConfigError: the URI is malformed, or there are no keys to show.
         TransientServiceError: the endpoint does not answer.
         TerminalServiceError: it refused, or has no such bucket.
@@ -216,7 +216,7 @@ def copy_object(client: Any, bucket: str, key: str, sink: BinaryIO, *, max_bytes
     """Copy an object into the empty `sink`; whether there was one. A body that breaks off is begun again.
 
     Raises:
-        DataError: it has more than `max_bytes`.
+        DataError: the object has more than `max_bytes`, which is known before its body is fetched.
     """
     with translated(f"s3://{bucket}/{key}"):
         for attempt in range(ATTEMPTS):
@@ -224,14 +224,13 @@ def copy_object(client: Any, bucket: str, key: str, sink: BinaryIO, *, max_bytes
             sink.truncate()
             try:
                 answer = client.get_object(Bucket=bucket, Key=key)
-                body, size = answer["Body"], answer["ContentLength"]
-                if max_bytes is not None and size > max_bytes:
-                    body.close()
+                if max_bytes is not None and answer["ContentLength"] > max_bytes:
+                    answer["Body"].close()
                     raise DataError(
                         f"s3://{bucket}/{key}: at most {max_bytes} bytes were required, as `max_megapixels` "
-                        f"says, it has {size}."
+                        f"says, it has {answer['ContentLength']}."
                     )
-                for chunk in body.iter_chunks(_CHUNK_BYTES):
+                for chunk in answer["Body"].iter_chunks(_CHUNK_BYTES):
                     sink.write(chunk)
             except client.exceptions.NoSuchKey:
                 return False
@@ -278,13 +277,15 @@ def error_code(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
-def _refusal(error: ClientError, where: str) -> ServiceError:
+def _refusal(error: ClientError, where: str) -> ServiceError | DataError:
     """What an answer that is an error means."""
     code = error_code(error)
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     said = f"The object store was asked for {where}, but answered {status} {code}"
     if code in _PASSING or status == 429 or (status >= 500 and status != 501):
         return TransientServiceError(f"{said}. Try again later.")
+    if code == "InvalidObjectState":  # 403, but not for want of the right keys
+        return DataError(f"{said}: it is archived. Restore it from the archive, or leave it out.")
     if code == "NoSuchBucket":
         return TerminalServiceError(f"{said}. Make the bucket, or name another one.")
     if status == 403:

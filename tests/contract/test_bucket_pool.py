@@ -28,7 +28,7 @@ def folder() -> str:
 
 
 def _listing(root: Path, images: str) -> Listing:
-    campaign = campaign_of(root, pool={"images": images})
+    campaign = campaign_of(root, pool={"images": images, "max_megapixels": 0.1})
     return list_source(campaign, "pool", campaign.pool, {})
 
 
@@ -39,13 +39,19 @@ def test_objects_are_listed_or_rejected(reachable: ObjectStore, folder: str, tmp
         "b/twin.png": png(1),
         "zero.png": b"",
         "cut.png": png(3)[:99],
+        "large.png": bytes(2 << 20),
     }
     for name, content in (contents | {"notes.txt": b"not looked at"}).items():
         write_object(f"{folder}/{name}", content)
     listing = _listing(tmp_path, folder)
     assert [row["uri"] for row in listing.images] == [f"{folder}/a/1.png", f"{folder}/b/2.PNG"]
     assert [row["image_id"] for row in listing.images] == [digest_of_bytes(png(1)), digest_of_bytes(png(2))]
-    assert {row["item"] for row in listing.rejects} == {"twin.png", "zero.png", "cut.png"}
+    reasons = {row["item"]: row["reason"] for row in listing.rejects}
+    assert reasons.keys() == {"twin.png", "zero.png", "cut.png", "large.png"}
+    assert (
+        "at most 1848576 bytes were required, as `max_megapixels` says, it has 2097152"
+        in reasons["large.png"]
+    )
     with pytest.raises(ConfigError, match="must hold at least one image"):
         _listing(tmp_path, f"{folder}/empty")
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import cv2
 import numpy as np
+import safetensors.torch
+import torch
 import zstandard
 from PIL import Image
 
@@ -28,6 +30,7 @@ _RGB = cv2.resize(
 _MASK = cv2.resize(
     _RNG.integers(0, 3, (4, 6), dtype=np.uint8), (WIDTH, HEIGHT), interpolation=cv2.INTER_NEAREST
 )
+_STATE = {"w": torch.arange(6.0).reshape(2, 3), "half": torch.ones(4).half(), "n": torch.tensor(3)}
 
 Seeds = dict[str, list[bytes]]
 
@@ -37,6 +40,9 @@ def seeds() -> Seeds:
     return {
         "image": _images(),
         "mask": _masks(),
+        "map": _masks()[:2],
+        "pickle": _pickles(),
+        "safetensors": [safetensors.torch.save(_STATE)],
         "frame": [zstandard.ZstdCompressor(level=3, write_checksum=True).compress(_MASK.tobytes())],
         "brush": [bytes(rle) for _, rle in regions_of(_MASK, NAMES)]
         + [bytes(encode_brush(_RNG.integers(0, 256, (HEIGHT, WIDTH), dtype=np.uint8)))],
@@ -91,6 +97,14 @@ def _masks() -> list[bytes]:
     colours = Image.fromarray(np.array(COLOURS, np.uint8)[_MASK])
     return [_saved(Image.fromarray(_MASK), "PNG"), _saved(palette, "PNG"), _saved(colours, "PNG"),
             _saved(Image.fromarray(_MASK.astype(np.uint16)), "PNG")]  # fmt: skip
+
+
+def _pickles() -> list[bytes]:
+    states = ((_STATE, True), (_STATE, False), ({"state_dict": _STATE, "epoch": 3}, True))
+    buffers = [io.BytesIO() for _ in states]
+    for (state, is_zip), buffer in zip(states, buffers, strict=True):
+        torch.save(state, buffer, _use_new_zipfile_serialization=is_zip)
+    return [buffer.getvalue() for buffer in buffers]
 
 
 def _answers() -> list[Any]:

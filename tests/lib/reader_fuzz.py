@@ -24,11 +24,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 from configs.classes import Classes, MaskEncoding
 from configs.image_sources import ImageSource
+from configs.model_specs import LabelMaps
 from models.decoding import decode_image, read_mask
+from models.finished_maps import FinishedMaps
+from models.state_dicts import load_state
 from tasks.core.brush_masks import BrushRegion, compose_mask
 from tasks.core.rating_needs import RatingNeed
 from tasks.core.rle import decode_brush
@@ -45,7 +49,10 @@ SECONDS_PER_INPUT = 10
 MEMORY_BYTES = 4 << 30
 # Shares of the inputs: images have by far the most code behind them.
 KINDS = (
-    ("image",) * 8 + ("mask",) * 3 + ("frame", "brush", "brush", "answer", "answer", "metadata", "listing")
+    ("image",) * 8
+    + ("mask",) * 3
+    + ("map", "pickle", "safetensors")
+    + ("frame", "brush", "brush", "answer", "answer", "metadata", "listing")
 )
 _MOMENT = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 _CLASSES = Classes(names=NAMES, colours=COLOURS)
@@ -110,8 +117,31 @@ def _read_mask(content: bytes, folder: Path) -> None:
         raise refusals[0]
 
 
+def _read_map(content: bytes, folder: Path) -> None:
+    path = folder / "maps/a.png"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    model = FinishedMaps(LabelMaps(name="elsewhere", path=path.parent), NAMES)
+    assert set(np.unique(model.label_map("id", "a", (HEIGHT, WIDTH)))) <= {0, 1, 2, 255}
+
+
+def _read_state(content: bytes, path: Path) -> None:
+    path.write_bytes(content)
+    for tensor in load_state(path).values():
+        assert tensor.dtype != torch.float16
+
+
+def _read_pickle(content: bytes, folder: Path) -> None:
+    _read_state(content, folder / "state.pt")
+
+
+def _read_safetensors(content: bytes, folder: Path) -> None:
+    _read_state(content, folder / "state.safetensors")
+
+
 def _read_frame(content: bytes, folder: Path) -> None:
-    path = folder / "maps.zst"
+    path = folder / "artefacts/predictions/key/attempt/maps.zst"
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     row = {"offset": 0, "size_bytes": len(content), "height": HEIGHT, "width": WIDTH}
     assert read_label_map(path, row).shape == (HEIGHT, WIDTH)
@@ -156,7 +186,8 @@ def _read_listing(content: bytes, folder: Path) -> None:
 
 
 _READERS: dict[str, Callable[[bytes, Path], None]] = {
-    "image": _read_image, "mask": _read_mask, "frame": _read_frame, "brush": _read_brush,
+    "image": _read_image, "mask": _read_mask, "map": _read_map, "pickle": _read_pickle,
+    "safetensors": _read_safetensors, "frame": _read_frame, "brush": _read_brush,
     "answer": _read_answer, "metadata": _read_metadata, "listing": _read_listing,
 }  # fmt: skip
 
@@ -203,9 +234,11 @@ def fuzz(n_inputs: int, seed: int) -> Outcome:
 def _child(folder: Path, first: int, n_inputs: int, seed: int) -> None:
     """Read the inputs one after the other, a line of results for each."""
     faulthandler.enable()
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    warnings.simplefilter("error")
     known = seeds()
+    mapped = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0]) * resource.getpagesize()
+    limit = mapped + MEMORY_BYTES  # the libraries alone, once loaded, span gigabytes of addresses
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    warnings.simplefilter("error")
     with Path(folder, "results.txt").open("w", encoding="utf-8", buffering=1) as results:
         for number in range(first, n_inputs):
             kind, content, is_cut = made_input(known, seed, number)
@@ -240,7 +273,7 @@ def main() -> None:
     for finding in outcome.findings:
         sys.stdout.write(f"{finding}\n")
     for (kind, result), count in sorted(outcome.counts.items()):
-        sys.stdout.write(f"{kind:10} {result:10} {count}\n")
+        sys.stdout.write(f"{kind:12} {result:10} {count}\n")
     sys.stdout.write(f"{outcome.n_inputs} inputs, {len(outcome.findings)} findings\n")
     sys.exit(1 if outcome.findings else 0)
 

@@ -75,6 +75,14 @@ def test_a_uri_stays_as_it_is_and_a_password_in_it_is_not_repeated(tmp_path: Pat
     assert "hush" not in text
 
 
+def test_an_address_on_the_web_is_refused_and_its_signature_not_repeated(tmp_path: Path) -> None:
+    signed = "https://example.org/pool?X-Amz-Signature=hush"
+    text = _problems(_with("pool.images", signed), tmp_path)
+    assert "`pool.images`" in text
+    assert "this is another URI" in text
+    assert "hush" not in text
+
+
 @pytest.mark.parametrize(
     ("path", "hint"),
     [

@@ -14,7 +14,7 @@ import torch
 from configs.model_specs import SmpFolder, SmpStateDict
 from models.state_dicts import load_state, save_state
 from models.weights import model_digest, weights_digest
-from tasks.errors import DataError
+from tasks.errors import DataError, first_line
 from tests.lib.small_networks import ARGUMENTS, ENCODER, small_folder, small_network
 
 NAMES = ("sky", "road", "car")
@@ -42,6 +42,28 @@ def test_half_precision_is_widened_and_integers_stay(tmp_path: Path, half: torch
     state = load_state(path)
     assert state["w"].dtype == torch.float32
     assert state["steps"].dtype == torch.int64
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"\x80\x02e.", b"\x80\x02h\x05.", b"\x80\x02X\x01\x00\x00\x00\xff.", b"\x80\x02M\x00", b""],
+    ids=["empty stack", "nothing in the memo", "no UTF-8", "number cut short", "empty"],
+)
+def test_a_damaged_pickle_is_refused_in_a_sentence(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "w.pt"
+    path.write_bytes(content)
+    with pytest.raises(
+        DataError, match=r"w\.pt: a state dict of tensors was required, .* cannot be read as one"
+    ):
+        load_state(path)
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [(RuntimeError(""), "RuntimeError"), (ValueError("\n a\nb"), "a"), (KeyError(10), "10")],
+)
+def test_of_a_librarys_error_the_first_line_is_quoted(error: Exception, line: str) -> None:
+    assert first_line(error) == line
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".pth"])

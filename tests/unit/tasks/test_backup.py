@@ -14,7 +14,7 @@ from configs.settings import Settings
 from flows.__main__ import madloop
 from tasks.answer_log import read_log
 from tasks.artifacts import ArtifactStore
-from tasks.backup import Manifest, verify_backup
+from tasks.backup import Manifest, is_answer, verify_backup
 from tasks.core.records import ANSWERS, DRAWINGS, MASKS, RATINGS
 from tasks.errors import DataError, Waiting
 from tasks.pseudonyms import Pseudonyms
@@ -226,3 +226,19 @@ def test_pseudonyms_come_back_into_an_empty_store_and_give_way_to_those_there_ar
     assert before != given
     assert command(other, "restore", str(file)).exit_code == 0
     assert pseudonym(other) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("blobs/00.png", True),
+        ("campaigns/x/answers/1.parquet", True),
+        ("campaigns/x/drawings/1.parquet", True),
+        ("campaigns/x/checks/1.parquet", True),
+        ("campaigns/x/rounds/0001/pool.json", False),
+        ("campaigns/x", False),
+        ("reports/answers", False),
+    ],
+)
+def test_what_is_an_answer_is_told_by_its_name(name: str, expected: bool) -> None:
+    assert is_answer(name) == expected

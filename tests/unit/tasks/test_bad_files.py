@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -49,13 +48,19 @@ def test_whatever_is_no_file_is_rejected_and_links_are_followed(tmp_path: Path) 
     (pool / "loop").symlink_to(pool)
     (pool / "folder.png").mkdir()
     write_file(pool / "folder.png/inside.png", png(3))
+    (pool / "long.png").symlink_to("x" * 300)
     os.mkfifo(pool / "pipe.png")
     images, reasons = listed(tmp_path)
     assert images == {"good.png", "far.png", "link.png", "inside.png"}
-    assert reasons.keys() == {"nothing.png", "itself.png", "loop", "pipe.png"}
+    assert reasons.keys() == {"nothing.png", "itself.png", "loop", "long.png", "pipe.png"}
     assert "a link to nothing" in reasons["nothing.png"]
     assert "a link to a folder that it lies in" in reasons["loop"]
+    assert reasons["long.png"] == "what is there cannot be told: File name too long"
     assert "something else" in reasons["pipe.png"]
+    write_file(tmp_path / "stems.txt", b"good\n")
+    images, reasons = listed(tmp_path, listing="stems.txt")
+    assert images == {"good.png"}
+    assert "long.png" in reasons, "what may be a folder may hold what was chosen"
 
 
 def test_a_file_or_folder_that_may_not_be_read_is_rejected() -> None:
@@ -64,54 +69,15 @@ def test_a_file_or_folder_that_may_not_be_read_is_rejected() -> None:
         write_file(pool / "good.png", png(0))
         write_file(pool / "secret.png", png(1)).chmod(0)
         write_file(pool / "closed/inside.png", png(2))
+        (pool / "into.png").symlink_to(pool / "closed/inside.png")
         (pool / "closed").chmod(0)
         Path(root).chmod(0o755)
         reasons = as_nobody(lambda: readable_or_not(pool))
         (pool / "closed").chmod(0o755)
     assert reasons["good.png"] == "read"
     assert reasons["closed"] == "the folder cannot be read: Permission denied"
+    assert reasons["into.png"] == "what is there cannot be told: Permission denied"
     assert "it cannot be read: Permission denied" in reasons["secret.png"]
-
-
-def test_one_odd_entry_costs_its_folder_nothing(tmp_path: Path) -> None:
-    write_file(tmp_path / "pool/good.png", png(0))
-    (tmp_path / "pool/odd.png").symlink_to("x" * 300)
-    found = find_image_files(str(tmp_path / "pool"), what="pool")
-    assert [Path(uri).name for uri in found.uris] == ["good.png"]
-    assert [(Path(uri).name, reason) for uri, reason in found.unusable] == [
-        ("odd.png", "it cannot be looked at: File name too long")
-    ]
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ("https://example.org/a.png?X-Amz-Signature=hush", "line 2 must be a path or `s3://bucket/key`"),
-        ("s3://Bad_Bucket/a.png", "line 2: an object URI must be"),
-    ],
-)
-def test_a_line_that_names_no_place_is_refused_by_its_number(tmp_path: Path, line: str, message: str) -> None:
-    (tmp_path / "pool.txt").write_text(f"a.png\n{line}\n")
-    with pytest.raises(ConfigError, match=re.escape(message)) as refused:
-        find_image_files(str(tmp_path / "pool.txt"), what="pool")
-    assert "hush" not in str(refused.value)
-
-
-def test_twins_are_rejected_where_finished_maps_go_by_their_stem(tmp_path: Path) -> None:
-    for number, name in enumerate(("a/frame.png", "b/frame.png", "c/other.png")):
-        write_file(tmp_path / "pool" / name, png(number))
-    write_labelled(tmp_path / "training", "t", 10)
-    write_labelled(tmp_path / "familiar", "f", 11)
-    (tmp_path / "maps").mkdir()
-    rival = {"kind": "label_maps", "name": "rival", "path": str(tmp_path / "maps")}
-
-    def listed() -> list[str]:
-        found = list_source(campaign := campaign_of(tmp_path, competitors=[rival]), "pool", campaign.pool, {})
-        return [Path(row["uri"]).parent.name for row in found.images]
-
-    assert listed() == ["a", "b", "c"], "no map goes by that name"
-    (tmp_path / "maps/frame.png").touch()
-    assert listed() == ["c"]
 
 
 def readable_or_not(folder: Path) -> dict[str, str]:
@@ -172,6 +138,25 @@ def test_a_list_of_places_may_name_files_anywhere_and_wrong_places_are_rejected(
         listed(tmp_path, images="list.txt")
     write_file(tmp_path / "list.txt", b"\n")
     with pytest.raises(ConfigError, match="must hold at least one image"):
+        listed(tmp_path, images="list.txt")
+
+
+@pytest.mark.parametrize(
+    "start",
+    ["https://host", "HTTP://host", "gs://host", "S3://bucket", "s3://Bad_Bucket", "s3://me:hush@bucket"],
+)
+def test_a_uri_in_a_list_of_places_that_names_no_object_is_refused_by_its_line(
+    tmp_path: Path, start: str
+) -> None:
+    write_file(tmp_path / "list.txt", f"a.png\n\n {start}/b.png?X-Amz-Signature=hush\n".encode())
+    with pytest.raises(ConfigError, match=r"list.txt, line 3: a path or an `s3://bucket/key`") as refused:
+        listed(tmp_path, images="list.txt")
+    assert "hush" not in str(refused.value)
+
+
+def test_a_bucket_in_a_list_of_places_is_no_image(tmp_path: Path) -> None:
+    write_file(tmp_path / "list.txt", b"s3://bucket/")
+    with pytest.raises(ConfigError, match=r"list.txt, line 1: "):
         listed(tmp_path, images="list.txt")
 
 

@@ -109,6 +109,23 @@ def test_masks_that_do_not_fit_are_rejected(tmp_path: Path) -> None:
     assert "mask image was required" in reasons["broken.png"]
 
 
+def test_of_two_images_of_one_stem_neither_gets_the_finished_map_of_that_name(tmp_path: Path) -> None:
+    for seed, name in enumerate(("a/one", "b/one", "a/two", "b/two", "a/same", "a/none", "b/none"), start=1):
+        write_file(tmp_path / f"pool/{name}.png", png(seed))
+    write_file(tmp_path / "pool/b/same.png", png(5))
+    two = [digest_of_bytes(png(seed)) for seed in (3, 4)]
+    for name in ("one", "two", "same", *two):
+        write_file(tmp_path / f"maps/{name}.png", b"")
+    rival = {"kind": "label_maps", "name": "elsewhere", "path": "maps"}
+    listing = _list(tmp_path, competitors=[rival])
+    names = {Path(row["uri"]).relative_to(tmp_path / "pool").as_posix() for row in listing.images}
+    assert names == {"a/two.png", "b/two.png", "a/same.png", "a/none.png", "b/none.png"}
+    reasons = _reasons(listing)
+    assert reasons.keys() == {"one.png", "same.png"}
+    assert "2 images are called 'one', and 'elsewhere' has one map of that name" in reasons["one.png"]
+    assert len(listing.rejects) == 3
+
+
 def test_a_pool_without_images_is_a_wrong_setting(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"`pool.images` must be a folder"):
         _list(tmp_path)

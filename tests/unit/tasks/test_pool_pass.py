@@ -18,6 +18,7 @@ from configs.schema import Campaign
 from configs.settings import CHECKOUT
 from tasks.artifacts import ArtifactRef
 from tasks.core.confusion import joint_histogram
+from tasks.core.digests import digest_of_bytes
 from tasks.core.label_maps import LabelMap
 from tasks.core.records import ENGINES, HISTOGRAMS, IMAGES, PREDICTIONS
 from tasks.discrepancies import compute_discrepancies
@@ -30,6 +31,7 @@ from tasks.prediction_cache import HistogramCache, PredictionCache, StoredMap, m
 from tasks.predictions import predict_pool
 from tasks.rounds import Round
 from tasks.worker_processes import share_out
+from tests.lib.written_campaigns import png, write_file
 
 
 def with_predictions(campaign: Campaign, **changes: object) -> Campaign:
@@ -139,6 +141,22 @@ def test_onnx_runtime_gives_the_maps_of_torch(tiny: Campaign, alone: Round, tmp_
         assert np.allclose(a["entropy_mean"].to_numpy(), b["entropy_mean"].to_numpy(), atol=1e-4)
     second = faster.at(2)  # a campaign goes on with the engines it began with
     assert choose_engines.fn(second, specs, list_images.fn(second)).key == chosen.key
+
+
+def test_an_image_of_one_pixel_goes_through_the_whole_pass(tiny: Campaign, tmp_path: Path) -> None:
+    write_file(tmp_path / "pool/one.png", png(1, height=1, width=1))
+    source = tiny.pool.model_copy(update={"images": tmp_path / "pool"})
+    round_ = Round(tiny.model_copy(update={"pool": source}), 1, str(tmp_path / "store"))
+    sets, rivals = passed(round_)
+    store = round_.open_store()
+    image_id = digest_of_bytes((tmp_path / "pool/one.png").read_bytes())
+    maps = {n: StoredMap.of(maps_of(store, ref)[image_id]).read(store) for n, ref in sets.items()}
+    assert {label_map.shape for label_map in maps.values()} == {(1, 1)}
+    for name, ref in rivals.items():
+        (row,) = store.rows(ref, HISTOGRAMS)
+        expected = np.zeros((4, 4), int)  # void last
+        expected[maps["target"][0, 0], maps[name][0, 0]] = 1
+        assert row["joint_px"] == expected.ravel().tolist()
 
 
 # Training masks that leave every area inside the windows.

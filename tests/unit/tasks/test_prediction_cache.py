@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 from configs.schema import Campaign
 from tasks.artifacts import ArtifactRef
 from tasks.core.label_maps import map_digest
 from tasks.core.records import IMAGES, PREDICTIONS, REJECTS
 from tasks.engines import choose_engines
+from tasks.errors import DataError
 from tasks.label_map_files import MAPS_FILE, read_label_map
 from tasks.pool import list_images
-from tasks.prediction_cache import PredictionCache, cached_predictions, maps_of
+from tasks.prediction_cache import PredictionCache, StoredMap, cached_predictions, maps_of
 from tasks.predictions import predict_pool
 from tasks.rounds import Round
 
@@ -161,3 +165,31 @@ def test_a_shard_that_was_removed_is_made_anew_and_its_maps_are_found(tiny: Camp
     for row in maps_of(store, predictions).values():
         stored = read_label_map(store.storage.local_path(f"{row['maps_folder']}/{MAPS_FILE}"), row)
         assert map_digest(stored) == row["map_digest"]
+
+
+def test_after_removing_what_the_error_of_a_damaged_map_names_all_is_well(
+    tiny: Campaign, tmp_path: Path
+) -> None:
+    pool = own_pool(tiny, tmp_path, images=4, shard_size=2)
+    store, predictions = pool.round_.open_store(), pool.predict()
+    row = next(iter(maps_of(store, predictions).values()))
+    file = tmp_path / "store" / row["maps_folder"] / MAPS_FILE
+    file.write_bytes(bytes(file.stat().st_size))
+    with pytest.raises(DataError, match=f"of {file} is damaged") as damaged:
+        StoredMap.of(row).read(store)
+    named = re.search("remove ([^,]+), with its complete.json", str(damaged.value))
+    assert named is not None
+    shutil.rmtree(tmp_path / "store" / named.group(1))
+    assert pool.predict() == predictions
+    for row in maps_of(store, predictions).values():
+        assert map_digest(StoredMap.of(row).read(store)) == row["map_digest"]
+
+
+def test_of_a_copy_in_a_read_cache_the_name_in_the_store_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "cache/bucket/artefacts/maps/key/attempt/maps.zst"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"no map")
+    with pytest.raises(
+        DataError, match=r"; remove artefacts/maps/key, with its complete.json, from the store"
+    ):
+        read_label_map(path, {"offset": 0, "size_bytes": 6, "height": 1, "width": 1})
