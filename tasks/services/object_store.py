@@ -252,8 +252,6 @@ def translated(where: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        if error_code(error) == "InvalidObjectState":
-            raise DataError(f"{where} is archived; restore it in the object store first.") from error
         raise _refusal(error, where) from error
     except SSLError as error:
         raise TerminalServiceError(
