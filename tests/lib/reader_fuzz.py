@@ -40,7 +40,7 @@ from tasks.errors import TroubleshootError
 from tasks.image_files import find_image_files
 from tasks.image_metadata import read_metadata
 from tasks.label_map_files import read_label_map
-from tasks.rating_answers import answer_row
+from tasks.rating_polls import answer_row
 from tasks.services.label_studio_answers import Answer, parse_regions
 from tasks.services.label_studio_checks import NoCheck, ParsedCheck, parse_check
 from tests.lib.fuzz_seeds import COLOURS, HEIGHT, NAMES, WIDTH, Seeds, cut_short, damaged, damaged_json, seeds
