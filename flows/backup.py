@@ -10,10 +10,9 @@ from pathlib import Path
 import click
 
 from configs.settings import load_settings
-from tasks.answer_log import read_log
+from tasks.answer_log import LOGS, read_log
 from tasks.artifacts import ArtifactStore
 from tasks.backup import (
-    LOGS,
     BackupContent,
     Manifest,
     conflicts,
@@ -45,7 +44,7 @@ def back_up(campaign: str | None, every: bool, target: Path) -> None:
     for name in names:
         first = Round(load_campaign_by_name(store, name), 1, settings.store)
         content.add_campaign(first)
-        answers, drawings, checks = (len(read_log(first, record)) for record in LOGS)
+        answers, drawings, checks = (len(read_log(first, log.record)) for log in LOGS)
         click.echo(f"{name}: {answers} answers, {drawings} drawings and {checks} checks collected so far")
     moment = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     manifest = _written(store, content, names, moment, target)

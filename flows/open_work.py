@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from tasks.answer_log import VALID, newest_per_annotation, read_log
-from tasks.core.records import ANSWERS, CHECKS, DRAWINGS, Record
+from tasks.answer_log import LOGS, VALID, newest_per_annotation, read_log
 from tasks.labelling import CHECK_WORK
 from tasks.mask_answers import MaskLog
 from tasks.mask_plan import Sources, planned_masks
@@ -13,12 +12,7 @@ from tasks.rating_answers import answered
 from tasks.rating_batches import needs_so_far
 from tasks.rounds import Round, recall, require
 
-RATINGS, MASKS, CHECKED = "ratings", "masks", "checks"
-_LOGS: tuple[tuple[Record, str, str], ...] = (
-    (ANSWERS, "rater", RATINGS),
-    (DRAWINGS, "annotator", MASKS),
-    (CHECKS, "checker", CHECKED),
-)
+RATINGS, MASKS, CHECKED = (log.work for log in LOGS)
 
 
 def open_work(round_: Round) -> list[WorkItem]:
@@ -60,8 +54,8 @@ def _masks(round_: Round) -> list[WorkItem]:
 
 def _answers(round_: Round) -> list[GivenAnswer]:
     answers = []
-    for record, column, work in _LOGS:
-        rows = newest_per_annotation(read_log(round_, record))
+    for log in LOGS:
+        rows = newest_per_annotation(read_log(round_, log.record))
         own = (row for row in rows if row["state"] == VALID and row["round"] == round_.number)
-        answers += given_answers(own, column, work)
+        answers += given_answers(own, log.person, log.work)
     return answers

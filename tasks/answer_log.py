@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import io
 from collections.abc import Callable, Collection, Hashable, Iterable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -16,7 +17,7 @@ import pyarrow.parquet as pq
 
 from tasks.artifacts import Row, table_of
 from tasks.core.digests import digest_of, digest_of_bytes
-from tasks.core.records import Record
+from tasks.core.records import ANSWERS, CHECKS, DRAWINGS, Record
 from tasks.errors import DataError
 from tasks.rounds import Round
 
@@ -24,6 +25,27 @@ VALID = "valid"
 DELETED = "deleted"  # a row of this state notes that an answer is gone from Label Studio; ours stays
 
 Subject = TypeVar("Subject", bound=Hashable)
+
+
+@dataclass(frozen=True)
+class Log:
+    """A log of what people did.
+
+    Attributes:
+        record: its columns; the record's name is its folder.
+        person: the column that says who.
+        work: what is logged, as people call it.
+    """
+
+    record: Record
+    person: str
+    work: str
+
+
+RATINGS_LOG = Log(ANSWERS, "rater", "ratings")
+DRAWINGS_LOG = Log(DRAWINGS, "annotator", "masks")
+CHECKS_LOG = Log(CHECKS, "checker", "checks")
+LOGS = (RATINGS_LOG, DRAWINGS_LOG, CHECKS_LOG)
 
 
 def read_log(round_: Round, record: Record) -> list[dict[str, Any]]:
@@ -66,9 +88,13 @@ def newest_per_annotation(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]
     """The newest row of every annotation, oldest annotation first: an edit replaces what it edited."""
     newest: dict[tuple[Any, ...], dict[str, Any]] = {}
     for row in sorted(rows, key=_moment):
-        person = row.get("rater") or row.get("annotator") or row.get("checker")
-        newest[(row["image_id"], person, row["annotation_id"])] = row
+        newest[(row["image_id"], person_of(row), row["annotation_id"])] = row
     return list(newest.values())
+
+
+def person_of(row: Row) -> str:
+    """Who gave the answer in a row of any of the logs."""
+    return str(next(row[log.person] for log in LOGS if row.get(log.person) is not None))
 
 
 def newest_valid(

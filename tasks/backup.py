@@ -25,17 +25,16 @@ from typing import IO
 import zstandard
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from tasks.answer_log import read_log
+from tasks.answer_log import LOGS, read_log
 from tasks.artifacts import ArtifactRef, ArtifactStore
 from tasks.core.digests import digest_of_bytes
-from tasks.core.records import ANSWERS, CHECKS, DRAWINGS
+from tasks.core.records import DRAWINGS
 from tasks.errors import ConfigError, DataError
 from tasks.pseudonyms import FOLDER as PEOPLE
 from tasks.rounds import Round, index_entries
 
 FORMAT, VERSION = "madloop-backup", 1
 MANIFEST = "manifest.json"
-LOGS = (ANSWERS, DRAWINGS, CHECKS)  # all that people did
 LEFT_OUT = frozenset({"trials"})  # stages whose index entries stay outside
 _FOLDERS = ("artefacts", "blobs", "campaigns", PEOPLE, "reports")
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
@@ -88,8 +87,8 @@ class BackupContent:
         for entry, ref in index_entries(self._store, name).items():
             if ref.stage not in LEFT_OUT and self._add_artefact(entry, ref):
                 self._indices.append(entry)
-        for record in LOGS:
-            self._names |= dict.fromkeys(storage.names(f"campaigns/{name}/{record.name}"))
+        for log in LOGS:
+            self._names |= dict.fromkeys(storage.names(f"campaigns/{name}/{log.record.name}"))
         reports = (n for n in storage.names("reports") if re.fullmatch(rf"reports/{name}-round-\d+.*", n))
         self._names |= dict.fromkeys(reports)
         rounds = f"campaigns/{name}/rounds/"
@@ -183,7 +182,7 @@ def verify_backup(path: Path) -> Manifest:
 def is_answer(name: str) -> bool:
     """Whether a file is of a log of what people did, or a mask: named by content, in nobody's way."""
     parts = name.split("/")
-    logs = {record.name for record in LOGS}
+    logs = {log.record.name for log in LOGS}
     return parts[0] == "blobs" or (parts[0] == "campaigns" and len(parts) > 2 and parts[2] in logs)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
 
-from tasks.answer_log import DELETED, newest_per_annotation, read_log
+from tasks.answer_log import DELETED, LOGS, Log, newest_per_annotation, read_log
 from tasks.core.costs import (
     Cost,
     TimedAnswer,
@@ -17,33 +17,26 @@ from tasks.core.costs import (
     per_failure,
     total_cost,
 )
-from tasks.core.records import ANSWERS, CHECKS, DRAWINGS, FAILURES, RATINGS, Record
+from tasks.core.records import FAILURES, RATINGS
 from tasks.rounds import Round, recall
 
 Row = dict[str, Any]
-
-# log, its column with the person, and what the stage is called
-_LOGS: tuple[tuple[Record, str, str], ...] = (
-    (ANSWERS, "rater", "ratings"),
-    (DRAWINGS, "annotator", "masks"),
-    (CHECKS, "checker", "checks"),
-)
 
 
 def round_costs(round_: Round) -> list[Row]:
     """Rows of `costs` of everything that was submitted in the round so far."""
     answers = [
         answer
-        for record, column, stage in _LOGS
+        for log in LOGS
         for answer in timed_answers(
-            (row for row in read_log(round_, record) if row["round"] == round_.number), column, stage
+            (row for row in read_log(round_, log.record) if row["round"] == round_.number), log
         )
     ]
     costs = costs_by_person(answers, round_.campaign.costs.price_per_hour)
     return [asdict(cost) | round_.labels for cost in costs]
 
 
-def timed_answers(rows: Iterable[Row], column: str, stage: str) -> Iterator[TimedAnswer]:
+def timed_answers(rows: Iterable[Row], log: Log) -> Iterator[TimedAnswer]:
     """Every submitted answer once, with its newest lead time.
 
     Repeats, gold images, skips and what could not be used count: they took the person's time. An edit
@@ -52,7 +45,7 @@ def timed_answers(rows: Iterable[Row], column: str, stage: str) -> Iterator[Time
     own = (row for row in rows if row["state"] != DELETED and not row["state"].startswith("foreign"))
     for row in newest_per_annotation(own):
         seconds = math.nan if row["seconds"] is None else float(row["seconds"])
-        yield TimedAnswer(stage, row[column], seconds)
+        yield TimedAnswer(log.work, row[log.person], seconds)
 
 
 def costs_of(rows: Iterable[Row]) -> list[Cost]:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from configs.settings import Settings
-from tasks.answer_log import append_to_log, deletions, last_seen, read_log
+from tasks.answer_log import CHECKS_LOG, DRAWINGS_LOG, append_to_log, deletions, last_seen, read_log
 from tasks.core.label_maps import LabelMap
-from tasks.core.records import CHECKS, DRAWINGS, IMAGES, Record
+from tasks.core.records import IMAGES
 from tasks.errors import DataError
 from tasks.labelling import CHECK_WORK, MASK_WORK, OpenProject, find_project, label_studio
 from tasks.mask_answers import CHECK_FIELDS, DRAWING_FIELDS, Canvas, check_row, drawing_row
@@ -39,22 +39,21 @@ def poll_masks(round_: Round, settings: Settings, sources: Sources) -> None:
         return check_row(answer, checker, (image["height"], image["width"]))
 
     with label_studio(settings) as service:
-        for record, work, names, fields, to_row in (
-            (DRAWINGS, MASK_WORK, people.annotators, DRAWING_FIELDS, drawn),
-            (CHECKS, CHECK_WORK, people.all_checkers, CHECK_FIELDS, checked),
+        for log, work, names, fields, to_row in (
+            (DRAWINGS_LOG, MASK_WORK, people.annotators, DRAWING_FIELDS, drawn),
+            (CHECKS_LOG, CHECK_WORK, people.all_checkers, CHECK_FIELDS, checked),
         ):
-            log = read_log(round_, record)
+            logged = read_log(round_, log.record)
             rows: list[Row] = []
             for person in names:
                 project = find_project(service, round_, work, person)
                 if project is None:
                     continue  # nothing was asked of this person in this round
-                column = "annotator" if record is DRAWINGS else "checker"
-                own = [r for r in log if r[column] == person and r["round"] == round_.number]
+                own = [r for r in logged if r[log.person] == person and r["round"] == round_.number]
                 ours = _ours(service, project, own, fields, images)
                 rows += _rows(ours, own, project, person, to_row)
                 rows += deletions(own, service.annotation_ids(project.project_id), _now())
-            _append(round_, record, rows)
+            append_to_log(round_, log.record, [row | round_.labels for row in rows])
 
 
 def _ours(
@@ -89,10 +88,6 @@ def _rows(
             if not answer.is_by(project.user_id):
                 row["state"] = f"foreign: {answer.authors}, not the person of this project"
             yield row
-
-
-def _append(round_: Round, record: Record, rows: Iterable[Row]) -> None:
-    append_to_log(round_, record, [row | round_.labels for row in rows])
 
 
 def _drawing(round_: Round, answer: Answer, annotator: str, image: Row, starts: Starts) -> Row:

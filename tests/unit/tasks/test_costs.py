@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from configs.people_sections import Costs
 from flows.__main__ import madloop
 from flows.status import cost_line
-from tasks.answer_log import append_to_log, read_log
+from tasks.answer_log import RATINGS_LOG, append_to_log, read_log
 from tasks.core.costs import Cost, TimedAnswer
 from tasks.core.records import ANSWERS, CHECKS, COSTS, DRAWINGS
 from tasks.costs import cost_metrics, costs_of, n_confirmed_in, round_costs, timed_answers
@@ -40,7 +40,7 @@ def answer(annotation: int, **changes: Any) -> Row:
 
 def timed(*rows: Row) -> list[float]:
     """Lead times of the answers among the rows."""
-    return [a.seconds for a in timed_answers(rows, "rater", "ratings")]
+    return [a.seconds for a in timed_answers(rows, RATINGS_LOG)]
 
 
 def test_an_edit_replaces_and_a_deletion_takes_nothing_back() -> None:
@@ -58,7 +58,7 @@ def test_whatever_the_person_submitted_took_time_and_nothing_else_did() -> None:
     ]
     assert timed(*rows) == [10.0, 3.0, 4.0]
     assert math.isnan(timed(answer(1, seconds=None))[0])
-    assert list(timed_answers([answer(1)], "rater", "ratings")) == [TimedAnswer("ratings", "ann", 10.0)]
+    assert list(timed_answers([answer(1)], RATINGS_LOG)) == [TimedAnswer("ratings", "ann", 10.0)]
 
 
 def test_the_ledger_has_all_three_kinds_of_work_of_its_own_round(tmp_path: Path) -> None:
