@@ -7,13 +7,13 @@ from pathlib import Path
 import click
 
 from configs.settings import load_settings
-from flows.status import rounds_of
+from flows.status import ended_rounds
 from tasks.artifacts import ArtifactStore
 from tasks.core.records import SCORES
 from tasks.errors import ConfigError, NotReadyError, Waiting
 from tasks.report import round_rows, rows_without_names
 from tasks.results_page import RoundResult, results_page
-from tasks.rounds import Round, has_ended, load_campaign_by_name, require, stages_of
+from tasks.rounds import Round, load_campaign_by_name, require, stages_of
 from tasks.run_log import runs_of
 from tasks.stage_times import stage_times
 
@@ -30,11 +30,7 @@ def write_results(name: str, target: Path) -> None:
     campaign = load_campaign_by_name(store, name)
     runs = runs_of(store, name)
     starts = [run.started_at for run in runs]
-    ended = [
-        (round_, closing)
-        for round_ in rounds_of(campaign, settings)
-        if not (closing := not has_ended(round_, closing=False)) or has_ended(round_, closing=True)
-    ]
+    ended = ended_rounds(campaign, settings)
     if not ended:
         raise NotReadyError(Waiting(f"finished rounds of {name}", 0, 1))
     finished = [_finished(round_) for round_, _ in ended]

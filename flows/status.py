@@ -51,6 +51,15 @@ def rounds_of(campaign: Campaign, settings: Settings) -> list[Round]:
     return begun
 
 
+def ended_rounds(campaign: Campaign, settings: Settings) -> list[tuple[Round, bool]]:
+    """The rounds that have ended, in order, and of each whether it is a closing test set only."""
+    return [
+        (round_, closing)
+        for round_ in rounds_of(campaign, settings)
+        if not (closing := not has_ended(round_, closing=False)) or has_ended(round_, closing=True)
+    ]
+
+
 def print_status(name: str) -> None:
     """One line per step of every round that has begun, with sizes, and one per person who is waited for."""
     settings, campaign = _campaign(name)
@@ -154,11 +163,7 @@ def newest_table(name: str, settings: Settings) -> tuple[str, str]:
         TroubleshootError: no round has ended.
     """
     campaign = load_campaign_by_name(ArtifactStore.at(settings.store), name)
-    ended = [
-        (round_, closing)
-        for round_ in rounds_of(campaign, settings)
-        if not (closing := not has_ended(round_, closing=False)) or has_ended(round_, closing=True)
-    ]
+    ended = ended_rounds(campaign, settings)
     if not ended:
         raise TroubleshootError(f"No round of {name!r} has ended yet; see `madloop status {name}`.")
     sizes = [_sizes_line(round_, closing) for round_, closing in ended]
