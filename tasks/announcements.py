@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime
+from collections.abc import Sequence
 
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
@@ -64,8 +65,8 @@ def announce_candidates(round_: Round, pool: ArtifactRef, candidates: ArtifactRe
 
 
 @stage_task("announce links")
-def announce_links(round_: Round, settings: Settings, what: str, projects: dict[str, int]) -> None:
-    """Where everybody finds their project; `what` is `ratings` or `masks`."""
+def announce_links(round_: Round, settings: Settings, what: str, projects: Sequence[tuple[str, int]]) -> None:
+    """Where everybody finds their projects; `what` is `ratings` or `masks`, drawings and checks."""
     if not projects:
         return  # nothing was asked of anybody
     base = settings.shown("label_studio")
@@ -76,7 +77,7 @@ def announce_links(round_: Round, settings: Settings, what: str, projects: dict[
     people = Pseudonyms(round_.open_store())
     lines += [
         f"- {people.of(person)}: [{base}/projects/{number}]({base}/projects/{number}/data)"
-        for person, number in projects.items()
+        for person, number in projects
     ]
     create_markdown_artifact(key=artifact_key(round_, f"label-studio-{what}"), markdown="\n".join(lines))
     _mark_announced(round_, what, places)

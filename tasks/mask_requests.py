@@ -53,8 +53,8 @@ class _Desk:
 
 def publish_steps(
     round_: Round, settings: Settings, sources: Sources, masks: Iterable[PlannedMask], log: MaskLog
-) -> dict[Place, int]:
-    """Publish what is next for every mask; returns the project of everybody who has something to do.
+) -> tuple[tuple[str, int], ...]:
+    """Publish what is next for every mask; returns (person, id of the project) of who has something to do.
 
     Idempotent: each step has a key of its own.
     """
@@ -65,7 +65,7 @@ def publish_steps(
         if place is not None and isinstance(step, Draw | Check):
             asked.setdefault(place, []).append((mask, step))
     if not asked:
-        return {}
+        return ()
     desk = _Desk(
         round_,
         {row["image_id"]: row for row in round_.open_store().rows(sources.pool, IMAGES)},
@@ -73,7 +73,7 @@ def publish_steps(
         picture_folder(round_, settings),
     )
     screens = {MASK_WORK: mask_project_screen, CHECK_WORK: check_project_screen}
-    projects: dict[Place, int] = {}
+    projects: list[tuple[str, int]] = []
     with (
         label_studio(settings) as service,
         progress("publishing masks", sum(map(len, asked.values())), "task") as shown,
@@ -82,9 +82,9 @@ def publish_steps(
             screen = screens[work](round_.campaign.classes)
             number = open_project(service, round_, settings, person, screen).project_id
             service.publish_tasks(number, [_task(desk, mask, step) for mask, step in steps])
-            projects[work, person] = number
+            projects.append((person, number))
             shown.advance(len(steps))
-    return projects
+    return tuple(projects)
 
 
 def place_of(mask: PlannedMask, step: Step) -> Place | None:

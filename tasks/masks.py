@@ -16,6 +16,8 @@ from tasks.core.mask_quality import annotator_agreement
 from tasks.core.mask_turns import Accepted, Check, Disputed, Draw, Step, Unchecked
 from tasks.core.records import DOUBLE_MASKS, MASK_TURNS, MASKS
 from tasks.errors import Waiting
+from tasks.label_studio_projects import has_projects
+from tasks.labelling import MASK_WORK
 from tasks.mask_answers import MaskLog, marks_text
 from tasks.mask_plan import PlannedMask, Role, Sources, planned_masks
 from tasks.mask_polls import poll_masks
@@ -31,15 +33,16 @@ Row = dict[str, Any]
 
 
 @stage_task("request masks")
-def request_masks(round_: Round, settings: Settings, sources: Sources) -> dict[str, int]:
+def request_masks(round_: Round, settings: Settings, sources: Sources) -> tuple[tuple[str, int], ...]:
     """Publish what is next for every mask of the round: drawings, checks, corrections.
 
+    What people have done since the last run is read first, so that nothing they did is prepared again.
+
     Returns:
-        Project id by person and work, of those who have something to do.
+        (person, id of the project) of those who have something to do.
     """
-    log = MaskLog.read(round_)
-    projects = publish_steps(round_, settings, sources, planned_masks(round_, sources, log), log)
-    return {f"{person} ({work})": number for (work, person), number in projects.items()}
+    planned, log = _up_to_date(round_, settings, sources)
+    return publish_steps(round_, settings, sources, planned, log)
 
 
 @stage_task("collect masks")
@@ -52,23 +55,28 @@ def collect_masks(round_: Round, settings: Settings, sources: Sources, role: Rol
     found = round_.open_store().find(key)
     if found is not None:
         return remember(round_, f"masks-{role}", found)
-    log = MaskLog.read(round_)
-    planned = planned_masks(round_, sources, log)
-    if not all(_is_final(mask.step(log)) for mask in planned):
-        poll_masks(round_, settings, sources)
-        log = MaskLog.read(round_)
-        planned = planned_masks(round_, sources, log)
+    planned, log = _up_to_date(round_, settings, sources)
     of_role = [mask for mask in planned if mask.role == role]
     if not all(_is_final(mask.step(log)) for mask in of_role):
         projects = publish_steps(round_, settings, sources, planned, log)
         done = sum(_is_final(mask.step(log)) for mask in planned)
-        places = tuple((person, number) for (_, person), number in projects.items())
-        return Waiting("masks", done, len(planned), places, log.n_valid)
+        return Waiting("masks", done, len(planned), projects, log.n_valid)
 
     def fill(draft: Draft) -> None:
         _write(round_, draft, of_role, log)
 
     return remember(round_, f"masks-{role}", round_.open_store().make(key, fill))
+
+
+def _up_to_date(round_: Round, settings: Settings, sources: Sources) -> tuple[list[PlannedMask], MaskLog]:
+    """The masks of the round and the log, after a look at Label Studio if some mask is not final."""
+    log = MaskLog.read(round_)
+    planned = planned_masks(round_, sources, log)
+    if has_projects(round_, MASK_WORK) and not all(_is_final(mask.step(log)) for mask in planned):
+        poll_masks(round_, settings, sources)
+        log = MaskLog.read(round_)
+        planned = planned_masks(round_, sources, log)
+    return planned, log
 
 
 def _key(round_: Round, sources: Sources, role: Role) -> StageKey:

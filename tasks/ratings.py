@@ -16,6 +16,7 @@ from tasks.core.records import GOLD, IMAGES, MAPS, RATED_ANSWERS, RATING_PLAN, R
 from tasks.decisions import decisions_of
 from tasks.errors import ConfigError, ServiceError, Waiting
 from tasks.label_map_files import MAPS_FILE, read_label_map
+from tasks.label_studio_projects import has_projects
 from tasks.labelling import Screen, label_studio, open_project, picture_folder
 from tasks.progress import progress
 from tasks.pseudonyms import Pseudonyms
@@ -96,30 +97,39 @@ def _pictures(round_: Round, settings: Settings, sources: RatingSources) -> _Pic
 
 
 @stage_task("request ratings")
-def request_ratings(round_: Round, settings: Settings, sources: RatingSources) -> dict[str, int]:
-    """Publish what is still to be rated; returns project id by rater.
+def request_ratings(round_: Round, settings: Settings, sources: RatingSources) -> tuple[tuple[str, int], ...]:
+    """Publish what is still to be rated; returns the raters and the ids of their projects.
 
+    What raters have done since the last run is read first, so that nothing they did is prepared again.
     Idempotent: only needs without a valid answer in the log are asked for, and each by its own key once. So a
     task that somebody deleted comes back, unless its answer is in the log.
     """
-    given = answered(round_)
-    needs = needs_so_far(round_, sources.candidates, sources.plan)
-    missing = [need for need in needs if need not in given]
+    missing = _missing(round_, sources)
+    if missing and has_projects(round_, RATING_WORK):
+        poll_ratings(round_, settings)
+        missing = _missing(round_, sources)
     if not missing:
-        return {}
+        return ()
     pictures = _pictures(round_, settings, sources)
     screen = rating_project_screen(round_.campaign.classes, served_instructions(round_, settings))
-    projects = {}
+    projects = []
     with (
         label_studio(settings) as service,
         progress("publishing ratings", len(missing), "task") as shown,
     ):
         for rater in round_.campaign.ratings.raters:
-            projects[rater] = open_project(service, round_, settings, rater, screen).project_id
+            number = open_project(service, round_, settings, rater, screen).project_id
             mine = in_order(of_rater(missing, rater))
-            service.publish_tasks(projects[rater], [pictures.task(need) for need in mine])
+            service.publish_tasks(number, [pictures.task(need) for need in mine])
+            projects.append((rater, number))
             shown.advance(len(mine))
-    return projects
+    return tuple(projects)
+
+
+def _missing(round_: Round, sources: RatingSources) -> list[RatingNeed]:
+    """The ratings that are needed by now and that the log does not have."""
+    given = answered(round_)
+    return [need for need in needs_so_far(round_, sources.candidates, sources.plan) if need not in given]
 
 
 @stage_task("collect late ratings")

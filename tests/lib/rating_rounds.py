@@ -46,7 +46,7 @@ class RatingRound:
 
     def request(self) -> dict[str, int]:
         """Ask people; project id by rater."""
-        return request_ratings.fn(self.round, self.settings, self.sources)
+        return dict(request_ratings.fn(self.round, self.settings, self.sources))
 
     def collect(self) -> ArtifactRef | Waiting:
         """Look what they answered."""

@@ -139,7 +139,7 @@ def test_the_links_in_prefect_have_pseudonyms(tmp_path: Path, monkeypatch: pytes
     )
     round_ = round_of(tmp_path)
     settings = Settings(home=tmp_path, label_studio_url="http://127.0.0.1:8080")
-    announcements.announce_links.fn(round_, settings, "ratings", {"zoe": 7})
+    announcements.announce_links.fn(round_, settings, "ratings", [("zoe", 7)])
     pseudonym = Pseudonyms(round_.open_store()).of("zoe")
     assert f"- {pseudonym}: [http://127.0.0.1:8080/projects/7]" in shown[0]
     assert "zoe" not in shown[0]
