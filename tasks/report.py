@@ -10,14 +10,12 @@ import yaml
 
 from configs.schema import Campaign
 from configs.settings import Settings
-from tasks.answer_log import newest_per_annotation, read_log
+from tasks.answer_log import LOGS, newest_per_annotation, read_log
 from tasks.artifacts import ArtifactRef, Draft, StageKey
 from tasks.core.records import (
-    ANSWERS,
     CANDIDATES,
     COSTS,
     DRAWING_ORDER,
-    DRAWINGS,
     ENGINES,
     EPOCHS,
     FAILURES,
@@ -67,8 +65,12 @@ def round_rows(round_: Round, closing: bool) -> RoundRows:
     for model in (spec_of_version(round_, round_.number - 1), *round_.campaign.competitors):
         rejects += of(f"predictions-{model.name}", REJECTS)
     # An edit replaces what it edited.
-    own = [r for r in newest_per_annotation(read_log(round_, ANSWERS)) if r["round"] == round_.number]
-    drawn = [r for r in newest_per_annotation(read_log(round_, DRAWINGS)) if r["round"] == round_.number]
+    given = [
+        row
+        for log in LOGS
+        for row in newest_per_annotation(read_log(round_, log.record))
+        if row["round"] == round_.number
+    ]
     return RoundRows(
         number=round_.number,
         closing=closing,
@@ -83,8 +85,7 @@ def round_rows(round_: Round, closing: bool) -> RoundRows:
         ratings=of("ratings", RATINGS),
         test_set=of("test_set", TEST_SETS),
         failures=[] if closing else of("failures", FAILURES),
-        answers=own,
-        drawings=drawn,
+        answers=given,
         trials=of("version", TRIALS) if round_.campaign.repair and not closing else [],
         masks=mask_rows(round_, closing),
         costs=round_costs(round_),
@@ -125,7 +126,6 @@ def rows_without_names(round_: Round, rows: RoundRows) -> RoundRows:
     return replace(
         rows,
         answers=people.rows(rows.answers),
-        drawings=people.rows(rows.drawings),
         costs=people.rows(rows.costs),
     )
 

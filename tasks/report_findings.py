@@ -10,6 +10,7 @@ import numpy as np
 
 from configs.model_specs import LabelMaps
 from configs.schema import Campaign
+from tasks.answer_log import person_of
 from tasks.core.sampling import floor_share
 from tasks.report_masks import MaskRows
 from tasks.report_page import Fact, PlainTable
@@ -36,7 +37,6 @@ class RoundRows:
     test_set: list[Row]
     failures: list[Row]
     answers: list[Row]
-    drawings: list[Row]
     trials: list[Row]
     masks: MaskRows = field(default_factory=MaskRows)
     costs: list[Row] = field(default_factory=list)
@@ -170,9 +170,7 @@ def cut_short_tables(campaign: Campaign, rows: RoundRows) -> tuple[PlainTable, .
             )
         )
     rejects = tuple((r["stage"], r["item"], r["reason"]) for r in rows.rejects)
-    aside = Counter(
-        (row["state"], row.get("rater") or row.get("annotator")) for row in [*rows.answers, *rows.drawings]
-    )
+    aside = Counter((row["state"], person_of(row)) for row in rows.answers)
     states = tuple((str(p), state, str(n)) for (state, p), n in sorted(aside.items()) if state != "valid")
     return (
         PlainTable(

@@ -59,7 +59,6 @@ ROUND = RoundRows(
     test_set=[{"image_id": "b"}],
     failures=[{"image_id": "a"}],
     answers=[],
-    drawings=[],
     trials=[],
 )
 
@@ -122,10 +121,13 @@ def test_the_bound_of_failures_is_named_only_where_there_is_one(
 
 def test_answers_that_do_not_count_are_listed_by_person_and_reason(campaign: Campaign) -> None:
     answers = [_answer("x", "skipped"), _answer("x", "skipped"), _answer("y"), _answer("y", "empty")]
-    rows = replace(ROUND, answers=answers, drawings=[_drawing("z", "malformed: size")])
+    rows = replace(
+        ROUND, answers=[*answers, _drawing("z", "malformed: size"), {"checker": "c", "state": "skipped"}]
+    )
     assert cut_short_tables(campaign, rows)[2].rows == (
         ("y", "empty", "1"),
         ("z", "malformed: size", "1"),
+        ("c", "skipped", "1"),
         ("x", "skipped", "2"),
     )
 

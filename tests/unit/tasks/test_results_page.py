@@ -61,7 +61,6 @@ def result() -> RoundResult:
         failures=[{"image_id": "a"}],
         answers=[{"rater": "ann", "state": "valid", "seconds": 90.0}],
         costs=[asdict(Cost("ratings", "ann", 1, 0, 90.0, 90.0, None))],
-        drawings=[],
         trials=[{"learning_rate": 1e-4, "tuning_miou": 0.61, "final_loss": 0.2, "chosen": True}],
     )
     return RoundResult(rows, (StageTime("pool", 30.0), StageTime("maps", None), StageTime("scores", 90.0)))
