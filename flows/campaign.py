@@ -42,7 +42,7 @@ def _store(campaign: Campaign, settings: Settings, simulated: bool) -> None:
     """Put the campaign and its instructions into the store, with a note that a run begins."""
     from tasks.artifacts import ArtifactStore  # noqa: PLC0415 - imports Arrow
     from tasks.machine import machine_facts  # noqa: PLC0415
-    from tasks.rating_instructions import save_instructions  # noqa: PLC0415
+    from tasks.rating_instructions import save_instructions  # noqa: PLC0415 - imports OpenCV and the SDK
     from tasks.rounds import save_campaign  # noqa: PLC0415
     from tasks.run_log import note_run  # noqa: PLC0415
 

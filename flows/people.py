@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
 
 import click
 
@@ -39,10 +41,8 @@ def add_person(name: str, roles: Iterable[PersonRole], *, show_password: bool) -
             f"A name of 1 to 14 small letters, digits and dashes was required, got {name!r}: it becomes a "
             "login and part of project titles."
         )
-    from tasks.labelling import label_studio  # noqa: PLC0415 - imports the SDK
-
     settings = load_settings()
-    with label_studio(settings) as service:
+    with _label_studio(settings) as service:
         login = ensure_logins(settings, [name], roles)[name]
         if login.removed:
             login = renew_login(settings, name)
@@ -95,9 +95,7 @@ def remove_person(name: str, *, force: bool) -> None:
             f"{name!r} was to be removed, but is needed: {'; '.join(needed)}. Finish these rounds, or name "
             "somebody else in the campaign file and run it again; --force removes the person all the same."
         )
-    from tasks.labelling import label_studio  # noqa: PLC0415 - imports the SDK
-
-    with label_studio(settings) as service:
+    with _label_studio(settings) as service:
         was_member = service.remove_person(name)
     mark_removed(settings, name)
     click.echo(
@@ -125,10 +123,8 @@ def _is_due(round_: Round, role: PersonRole) -> bool:
 
 def _checked(settings: Settings, logins: dict[str, Login]) -> dict[str, str]:
     """Whether each login works, in words."""
-    from tasks.labelling import label_studio  # noqa: PLC0415 - imports the SDK
-
     states = {}
-    with label_studio(settings) as service:
+    with _label_studio(settings) as service:
         for name, login in logins.items():
             password = login.password.get_secret_value()
             works = not login.removed and service.has_working_login(
@@ -136,6 +132,12 @@ def _checked(settings: Settings, logins: dict[str, Login]) -> dict[str, str]:
             )
             states[name] = "removed" if login.removed else "works" if works else "does not work"
     return states
+
+
+def _label_studio(settings: Settings) -> AbstractContextManager[Any]:
+    from tasks.labelling import label_studio  # noqa: PLC0415 - imports the SDK, which a plain list does without
+
+    return label_studio(settings)
 
 
 def _listed(words: Iterable[str]) -> str:
