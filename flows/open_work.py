@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from tasks.answer_log import LOGS, VALID, newest_per_annotation, read_log
-from tasks.labelling import CHECK_WORK
+from tasks.label_studio_projects import CHECK_WORK
 from tasks.mask_answers import MaskLog
-from tasks.mask_plan import Sources, planned_masks
-from tasks.mask_requests import place_of
+from tasks.mask_plan import Sources, place_of, planned_masks
 from tasks.people_progress import GivenAnswer, PersonProgress, WorkItem, given_answers, people_progress
 from tasks.rating_answers import answered
 from tasks.rating_batches import needs_so_far

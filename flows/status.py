@@ -88,7 +88,7 @@ def print_status(name: str) -> None:
 
 def _print_people(round_: Round) -> None:
     """Who has done how much in the open stage, by name: this is for the owner's terminal."""
-    from flows.open_work import progress_of  # noqa: PLC0415 - imports the stages, and Prefect with them
+    from flows.open_work import progress_of  # noqa: PLC0415 - imports numba and OpenCV, for open rounds only
 
     progress = progress_of(round_)
     for work in dict.fromkeys(row.work for row in progress):

@@ -8,13 +8,16 @@ from tasks.pseudonyms import Pseudonyms
 from tasks.rounds import Round
 from tasks.warnings_log import warn
 
+# Kinds of work, each with projects of its own; they stand in the titles.
+RATING_WORK, MASK_WORK, CHECK_WORK = "rating", "masks", "checks"
+
 
 @dataclass(frozen=True)
 class RemadeProject:
     """A project that was deleted in Label Studio and made anew.
 
     Attributes:
-        work: "rating" or "masks".
+        work: "rating", "masks" or "checks".
         person: whose project it is.
         numbers: ids of all that there were, the newest last.
     """

@@ -18,8 +18,6 @@ from tasks.served_pictures import PictureFolder
 from tasks.services.label_studio import LabelStudioService
 from tasks.services.label_studio_records import ProjectSpec
 
-MASK_WORK, CHECK_WORK = "masks", "checks"  # in the titles of projects
-
 
 @dataclass(frozen=True)
 class Screen:

@@ -10,14 +10,16 @@ from configs.people_sections import Masks
 from tasks.artifacts import ArtifactRef
 from tasks.core.digests import digest_of
 from tasks.core.mask_shares import assign_authors, assign_checkers, assign_doubles
-from tasks.core.mask_turns import Assignment, Draw, Step, Turn, next_step, turns_taken
+from tasks.core.mask_turns import Assignment, Check, Draw, Step, Turn, next_step, turns_taken
 from tasks.core.records import FAILURES, TEST_SETS
+from tasks.label_studio_projects import CHECK_WORK, MASK_WORK
 from tasks.mask_answers import MaskLog
 from tasks.mask_starts import Starts, starts_of
 from tasks.rounds import Round
 
 Role = Literal["failure", "test"]
 Row = dict[str, Any]
+Place = tuple[str, str]  # kind of work, person
 
 
 @dataclass(frozen=True)
@@ -140,3 +142,10 @@ def masks_of_set(
     unchecked = people.model_copy(update={"max_turns": 0})
     doubled = {image_id: places[image_id] for image_id in second}
     return firsts + _Copy(doubled, role, 1, unchecked, log).planned(second)
+
+
+def place_of(mask: PlannedMask, step: Step) -> Place | None:
+    """Who has to do a step, as what; None if nothing is to be done."""
+    if isinstance(step, Draw):
+        return MASK_WORK, mask.assignment.author
+    return (CHECK_WORK, step.checker) if isinstance(step, Check) else None

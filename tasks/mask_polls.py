@@ -11,7 +11,8 @@ from tasks.answer_log import CHECKS_LOG, DRAWINGS_LOG, append_to_log, deletions,
 from tasks.core.label_maps import LabelMap
 from tasks.core.records import IMAGES
 from tasks.errors import DataError
-from tasks.labelling import CHECK_WORK, MASK_WORK, OpenProject, find_project, label_studio
+from tasks.label_studio_projects import CHECK_WORK, MASK_WORK
+from tasks.labelling import OpenProject, find_project, label_studio
 from tasks.mask_answers import CHECK_FIELDS, DRAWING_FIELDS, Canvas, check_row, drawing_row
 from tasks.mask_plan import Sources
 from tasks.mask_starts import Starts, starts_of

@@ -10,11 +10,12 @@ from configs.classes import Classes
 from configs.settings import Settings
 from tasks.core.brush_masks import regions_of
 from tasks.core.check_marks import CheckMark
-from tasks.core.mask_turns import Check, Draw, Step
+from tasks.core.mask_turns import Check, Draw
 from tasks.core.records import IMAGES
-from tasks.labelling import CHECK_WORK, MASK_WORK, Screen, label_studio, open_project, picture_folder
+from tasks.label_studio_projects import CHECK_WORK, MASK_WORK
+from tasks.labelling import Screen, label_studio, open_project, picture_folder
 from tasks.mask_answers import MaskLog
-from tasks.mask_plan import PlannedMask, Sources
+from tasks.mask_plan import Place, PlannedMask, Sources, place_of
 from tasks.mask_polls import start_map
 from tasks.mask_starts import Starts, starts_of
 from tasks.pictures import decode_mask_png
@@ -38,7 +39,6 @@ right picture. Then send the mask back (key r) or, if there is no error, accept 
 <b>5 ambiguous</b> - nobody could decide; such a mask may be accepted.</p>"""
 
 Row = dict[str, Any]
-Place = tuple[str, str]  # kind of work, person
 
 
 @dataclass(frozen=True)
@@ -85,13 +85,6 @@ def publish_steps(
             projects.append((person, number))
             shown.advance(len(steps))
     return tuple(projects)
-
-
-def place_of(mask: PlannedMask, step: Step) -> Place | None:
-    """Who has to do a step, as what; None if nothing is to be done."""
-    if isinstance(step, Draw):
-        return MASK_WORK, mask.assignment.author
-    return (CHECK_WORK, step.checker) if isinstance(step, Check) else None
 
 
 def mask_project_screen(classes: Classes) -> Screen:

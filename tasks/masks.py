@@ -16,8 +16,7 @@ from tasks.core.mask_quality import annotator_agreement
 from tasks.core.mask_turns import Accepted, Check, Disputed, Draw, Step, Unchecked
 from tasks.core.records import DOUBLE_MASKS, MASK_TURNS, MASKS
 from tasks.errors import Waiting
-from tasks.label_studio_projects import has_projects
-from tasks.labelling import MASK_WORK
+from tasks.label_studio_projects import MASK_WORK, has_projects
 from tasks.mask_answers import MaskLog, marks_text
 from tasks.mask_plan import PlannedMask, Role, Sources, planned_masks
 from tasks.mask_polls import poll_masks

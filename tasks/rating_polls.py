@@ -10,12 +10,10 @@ from configs.settings import Settings
 from tasks.answer_log import VALID, append_to_log, deletions, last_seen, read_log
 from tasks.core.rating_needs import RatingNeed, need_of_task
 from tasks.core.records import ANSWERS
-from tasks.label_studio_projects import has_projects
+from tasks.label_studio_projects import RATING_WORK, has_projects
 from tasks.labelling import find_project, label_studio
 from tasks.rounds import Round
 from tasks.services.label_studio_answers import Answer, NoRating, parse_rating
-
-RATING_WORK = "rating"
 
 Row = dict[str, Any]
 

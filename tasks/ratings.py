@@ -16,7 +16,7 @@ from tasks.core.records import GOLD, IMAGES, MAPS, RATED_ANSWERS, RATING_PLAN, R
 from tasks.decisions import decisions_of
 from tasks.errors import ConfigError, ServiceError, Waiting
 from tasks.label_map_files import MAPS_FILE, read_label_map
-from tasks.label_studio_projects import has_projects
+from tasks.label_studio_projects import RATING_WORK, has_projects
 from tasks.labelling import Screen, label_studio, open_project, picture_folder
 from tasks.progress import progress
 from tasks.pseudonyms import Pseudonyms
@@ -30,7 +30,7 @@ from tasks.rating_batches import (
 )
 from tasks.rating_holds import word_needed
 from tasks.rating_instructions import served_instructions
-from tasks.rating_polls import RATING_WORK, poll_ratings, reconcile_ratings
+from tasks.rating_polls import poll_ratings, reconcile_ratings
 from tasks.rating_results import rate, rated_answers
 from tasks.rounds import Round, recall, remember
 from tasks.served_pictures import PictureFolder

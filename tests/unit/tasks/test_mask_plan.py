@@ -11,8 +11,8 @@ from configs.people_sections import Masks
 from tasks.core.check_marks import CheckMark
 from tasks.core.mask_turns import Accepted, Check, Disputed, Draw, Unchecked
 from tasks.mask_answers import MaskLog, marks_text
-from tasks.mask_plan import PlannedMask, masks_of_set
-from tasks.mask_requests import marks_note, place_of
+from tasks.mask_plan import PlannedMask, masks_of_set, place_of
+from tasks.mask_requests import marks_note
 from tasks.mask_starts import Starts
 
 IDS = [f"{n:02d}" for n in range(10)]
