@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import json
-from pathlib import Path
 from typing import Any
 
 from configs.settings import Settings
@@ -14,6 +13,7 @@ from tasks.costs import cost_metrics, n_confirmed_in
 from tasks.report_page import CAMPAIGN_FILE, REPORT_FILE
 from tasks.rounds import Round, require, stages_of
 from tasks.services.tracking import Tracking
+from tasks.services.tracking_registry import ModelRegistry
 from tasks.services.tracking_values import ModelRecord, RoundRecord
 from tasks.stage import stage_task
 
@@ -95,7 +95,7 @@ def _track_trials(round_: Round, tracking: Tracking, experiment: str, parent: st
         tracking.finish(run, "FINISHED")
 
 
-def _track_model(round_: Round, tracking: Tracking, run: str, folder: Path, scores: ArtifactRef) -> None:
+def _track_model(round_: Round, registry: ModelRegistry, run: str, scores: ArtifactRef) -> None:
     """The new version in the registry, without pickle, under the alias `challenger`."""
     store, campaign = round_.open_store(), round_.campaign
     name = f"{campaign.target.name}-v{round_.number}"
@@ -104,19 +104,19 @@ def _track_model(round_: Round, tracking: Tracking, run: str, folder: Path, scor
         for row in store.rows(scores, SCORES)
         if row["model_version"] == name and row["metric"] == "iou" and row["class_name"] == "mean"
     }
-    version = tracking.ensure_model_version(
+    version = registry.ensure_model_version(
         ModelRecord(
             registered_name=campaign.name,
             key=f"{campaign.name}/round-{round_.number}/{require(round_, 'version').digest}",
             run_id=run,
-            folder=folder,
+            folder=store.folder(require(round_, "version"), "network"),
             params={"round": round_.number, "target": campaign.target.name},
             metrics=metrics,
             step=round_.number,
             timestamp_ms=committed_ms(store, scores),
         )
     )
-    tracking.set_alias(campaign.name, "challenger", version.version)
+    registry.set_alias(campaign.name, "challenger", version.version)
 
 
 @stage_task("track in MLflow")
@@ -124,7 +124,7 @@ def track_round(
     round_: Round, settings: Settings, scores: ArtifactRef, report: ArtifactRef, closing: bool
 ) -> str:
     """Log the round, its trials and its model; returns the address of the run. Idempotent."""
-    store, campaign = round_.open_store(), round_.campaign
+    campaign = round_.campaign
     tracking = Tracking(settings.require("mlflow"))
     experiment = tracking.ensure_experiment(campaign.name)
     kind = "closing" if closing else "round"
@@ -138,7 +138,6 @@ def track_round(
     tracking.log_round(run, round_record(round_, scores, report))
     if campaign.repair and not closing:
         _track_trials(round_, tracking, experiment, run)
-        folder = store.folder(require(round_, "version"), "network")
-        _track_model(round_, tracking, run, folder, scores)
+        _track_model(round_, ModelRegistry(settings.require("mlflow")), run, scores)
     tracking.finish(run, "FINISHED")
     return tracking.run_url(run)

@@ -1,4 +1,4 @@
-"""What is logged to MLflow, as plain values in the shapes MLflow accepts; no SDK here, see tracking.py."""
+"""What is logged to MLflow, as plain values in the shapes MLflow accepts; no SDK here."""
 
 from __future__ import annotations
 

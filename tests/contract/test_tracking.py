@@ -18,7 +18,9 @@ from safetensors.torch import load_file, save_file
 
 from configs.settings import Settings
 from tasks.errors import ConfigError, DataError, TerminalServiceError, TransientServiceError
-from tasks.services.tracking import CHANGED_TAG, DIGEST_TAG, KEY_TAG, Tracking
+from tasks.services.tracking import CHANGED_TAG, Tracking
+from tasks.services.tracking_connection import KEY_TAG
+from tasks.services.tracking_registry import DIGEST_TAG, ModelRegistry
 from tasks.services.tracking_values import ModelRecord, RoundRecord, model_digest
 
 pytestmark = pytest.mark.services
@@ -30,6 +32,12 @@ MOMENT_MS = 1_700_000_000_000
 def tracking(services: Settings) -> Tracking:
     assert services.mlflow_uri is not None
     return Tracking(services.mlflow_uri)
+
+
+@pytest.fixture(scope="module")
+def registry(services: Settings) -> ModelRegistry:
+    assert services.mlflow_uri is not None
+    return ModelRegistry(services.mlflow_uri)
 
 
 @pytest.fixture(scope="module")
@@ -210,14 +218,14 @@ def test_a_finished_run_keeps_its_end_time(tracking: Tracking, client: MlflowCli
 
 
 def test_a_model_comes_back_from_the_registry_bit_equal_and_without_pickle(
-    tracking: Tracking, run: str, tmp_path: Path
+    registry: ModelRegistry, run: str, tmp_path: Path
 ) -> None:
     record = _model(run, _model_folder(tmp_path / "model"))
-    version = tracking.ensure_model_version(record)
-    tracking.set_alias(record.registered_name, "current", version.version)
-    tracking.set_alias(record.registered_name, "current", version.version)
+    version = registry.ensure_model_version(record)
+    registry.set_alias(record.registered_name, "current", version.version)
+    registry.set_alias(record.registered_name, "current", version.version)
     for uri in (version.uri, f"models:/{record.registered_name}@current"):
-        place = tracking.download_model(uri, tmp_path / uuid.uuid4().hex)
+        place = registry.download_model(uri, tmp_path / uuid.uuid4().hex)
         names = sorted(found.name for found in place.rglob("*") if found.is_file())
         assert {"config.json", "model.safetensors"} <= set(names)
         assert not [name for name in names if Path(name).suffix in {".pkl", ".pickle", ".pt", ".pth", ".bin"}]
@@ -229,12 +237,12 @@ def test_a_model_comes_back_from_the_registry_bit_equal_and_without_pickle(
 
 
 def test_a_model_registered_twice_is_one_version_with_one_row_a_metric(
-    tracking: Tracking, client: MlflowClient, experiment: str, run: str, tmp_path: Path
+    registry: ModelRegistry, client: MlflowClient, experiment: str, run: str, tmp_path: Path
 ) -> None:
     record = _model(run, _model_folder(tmp_path / "model"))
-    assert tracking.ensure_model_version(record) == tracking.ensure_model_version(record)
+    assert registry.ensure_model_version(record) == registry.ensure_model_version(record)
     second = replace(record, key="c1/round-2/f2")
-    assert tracking.ensure_model_version(second).version == 2
+    assert registry.ensure_model_version(second).version == 2
     (version, _) = sorted(
         client.search_model_versions(f"name='{record.registered_name}'"), key=lambda v: int(v.version)
     )
@@ -249,52 +257,54 @@ def test_a_model_registered_twice_is_one_version_with_one_row_a_metric(
 
 
 def test_a_half_made_model_is_completed(
-    tracking: Tracking, client: MlflowClient, experiment: str, run: str, tmp_path: Path
+    registry: ModelRegistry, client: MlflowClient, experiment: str, run: str, tmp_path: Path
 ) -> None:
     record = _model(run, _model_folder(tmp_path / "model"))
     tags = {KEY_TAG: record.key, DIGEST_TAG: model_digest(record.folder)}
     half = client.create_logged_model(experiment, name="half", tags=tags)
-    version = tracking.ensure_model_version(record)
-    assert (tracking.download_model(version.uri, tmp_path / "back") / "model.safetensors").is_file()
+    version = registry.ensure_model_version(record)
+    assert (registry.download_model(version.uri, tmp_path / "back") / "model.safetensors").is_file()
     (only,) = client.search_logged_models([experiment])
     assert only.model_id == half.model_id
 
 
 def test_of_twin_versions_the_lowest_stays(
-    tracking: Tracking, client: MlflowClient, run: str, tmp_path: Path
+    registry: ModelRegistry, client: MlflowClient, run: str, tmp_path: Path
 ) -> None:
     record = _model(run, _model_folder(tmp_path / "model"))
-    first = tracking.ensure_model_version(record)
+    first = registry.ensure_model_version(record)
     (version,) = client.search_model_versions(f"name='{record.registered_name}'")
     client.create_model_version(
         version.name, version.source, run, tags=version.tags, model_id=version.source.removeprefix("models:/")
     )
-    assert tracking.ensure_model_version(record) == first
+    assert registry.ensure_model_version(record) == first
     assert len(client.search_model_versions(f"name='{record.registered_name}'")) == 1
 
 
-def test_other_weights_under_a_known_key_are_refused(tracking: Tracking, run: str, tmp_path: Path) -> None:
+def test_other_weights_under_a_known_key_are_refused(
+    registry: ModelRegistry, run: str, tmp_path: Path
+) -> None:
     record = _model(run, _model_folder(tmp_path / "one"))
-    tracking.ensure_model_version(record)
+    registry.ensure_model_version(record)
     with pytest.raises(TerminalServiceError, match="other weights"):
-        tracking.ensure_model_version(replace(record, folder=_model_folder(tmp_path / "two", seed=1)))
+        registry.ensure_model_version(replace(record, folder=_model_folder(tmp_path / "two", seed=1)))
 
 
 @pytest.mark.parametrize("name", ["model.pkl", "extra.pt"])
 def test_a_folder_with_a_possible_pickle_is_refused(
-    tracking: Tracking, run: str, tmp_path: Path, name: str
+    registry: ModelRegistry, run: str, tmp_path: Path, name: str
 ) -> None:
     folder = _model_folder(tmp_path / "model")
     (folder / name).write_bytes(b"")
     with pytest.raises(DataError, match=name):
-        tracking.ensure_model_version(_model(run, folder))
+        registry.ensure_model_version(_model(run, folder))
 
 
-def test_a_folder_without_weights_is_refused(tracking: Tracking, run: str, tmp_path: Path) -> None:
+def test_a_folder_without_weights_is_refused(registry: ModelRegistry, run: str, tmp_path: Path) -> None:
     folder = _model_folder(tmp_path / "model")
     (folder / "model.safetensors").unlink()
     with pytest.raises(DataError, match=r"needs model\.safetensors"):
-        tracking.ensure_model_version(_model(run, folder))
+        registry.ensure_model_version(_model(run, folder))
 
 
 def test_a_port_where_nothing_listens_is_worth_another_try() -> None:
