@@ -51,25 +51,19 @@ def needed_asks(
 ) -> frozenset[Ask]:
     """The ratings of candidates that are needed by now.
 
-    An image that only disregarded raters declared out of domain may enter T again; the adaptive rule, which
-    has no score of them, would leave it out, so it is rated in full.
-
     Args:
         campaign: raters, and the rules for T and S.
         order: rows of `drawing_order`, those of images that could be drawn.
         answers: to any ratings of candidates; None for out of domain.
         disregarded: raters whose declarations do not count.
     """
-    declared = [ask for ask, score in answers.items() if score is None]
-    believed = {ask.image_id for ask in declared if ask.rater not in disregarded}
-    doubted = {ask.image_id for ask in declared} - believed
 
     def test_set(out_of_domain: AbstractSet[str]) -> list[str]:
-        return drawn_images(campaign, order, out_of_domain - doubted)
+        return drawn_images(campaign, order, out_of_domain)
 
-    panel = Panel([row["image_id"] for row in order], campaign.ratings.raters, test_set)
-    in_full = {Ask(image_id, rater) for image_id in doubted for rater in campaign.ratings.raters}
-    return needed_ratings(panel, adaptive_rule(campaign), answers) | in_full
+    image_ids = [row["image_id"] for row in order]
+    panel = Panel(image_ids, campaign.ratings.raters, test_set, frozenset(disregarded))
+    return needed_ratings(panel, adaptive_rule(campaign), answers)
 
 
 def adaptive_rule(campaign: Campaign) -> AdaptiveRule:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,8 +23,10 @@ from tests.lib.rating_rounds import RatingRound, rating_round
 RATERS = ("ann", "ben", "cleo")
 N_IMAGES = 60
 
+Answer = Callable[[RatingNeed, int], str]
 
-def round_of_raters(root: Path, *, adaptive: bool) -> RatingRound:
+
+def round_of_raters(root: Path, *, adaptive: bool, failures: dict[str, Any] | None = None) -> RatingRound:
     """Sixty candidates; T has at most 6 of them, S at most 5."""
     ratings = {"raters": list(RATERS), "adaptive": adaptive}
     return rating_round(
@@ -30,7 +34,7 @@ def round_of_raters(root: Path, *, adaptive: bool) -> RatingRound:
         n_images=N_IMAGES,
         ratings=ratings,
         test_set={"size": 6, "max_per_class": 60},
-        failures={"size": 5},
+        failures=failures or {"size": 5},
     )
 
 
@@ -48,7 +52,9 @@ def score_of(need: RatingNeed, salt: int = 0) -> str:
     return str(level + chance // 27 % 2 * (need.rater == "ann"))
 
 
-def answer_everything(rating: RatingRound, service: FakeLabelStudio, salt: int = 0) -> int:
+def answer_everything(
+    rating: RatingRound, service: FakeLabelStudio, salt: int = 0, answer: Answer = score_of
+) -> int:
     """People answer whatever is published until nothing new comes; how many batches there were."""
     batches = 0
     while True:
@@ -58,7 +64,7 @@ def answer_everything(rating: RatingRound, service: FakeLabelStudio, salt: int =
             return batches
         batches += 1
         for need in open_:
-            service.rate(need, score_of(need, salt))
+            service.rate(need, answer(need, salt))
         rating.collect()
 
 
@@ -139,15 +145,43 @@ def test_images_that_a_disregarded_declaration_stopped_are_rated_on(
             if not _is_done(service, need):
                 service.rate(need, "1")
     assert isinstance(waiting, WaitingForWord)
-    asked = len(needed(rating))
+    asked = set(needed(rating))
 
     note_decision(rating.round, Decision(1, "ben", "disregard", "owner", "2026-01-02T10:00:00+00:00"))
 
     assert isinstance(rating.collect(), Waiting)
-    assert len(needed(rating)) > asked
+    others = {need.image_id for need in set(needed(rating)) - asked if need.rater != "ben"}
+    assert {need.image_id for need in asked if need.repeat == 0} >= others
+    assert others
     answer_everything(rating, service)
     rows = rating.round.open_store().rows(rating.closed(), RATINGS)
     assert not any(row["stopped_early"] for row in rows if row["image_id"] in sets(rating)[1])
+
+
+@pytest.mark.parametrize("salt", [2, 3, 4])
+def test_a_disregarded_declaration_leaves_the_failures_those_of_the_full_panel(
+    tmp_path: Path, service: FakeLabelStudio, salt: int
+) -> None:
+    """S has room for a share of the images in the domain, so what is in the domain decides how many."""
+
+    def answer(need: RatingNeed, salt: int) -> str:
+        level = 1 + int(digest_of([salt, need.image_id]), 16) % 5
+        return "ood" if need.rater == "ben" and level > 3 else str(level)
+
+    found = []
+    for adaptive in (True, False):
+        service.projects.clear()
+        failures = {"size": N_IMAGES, "max_share": 0.5, "failure_below": None}
+        rating = round_of_raters(tmp_path / str(adaptive), adaptive=adaptive, failures=failures)
+        answer_everything(rating, service, salt, answer)
+        assert isinstance(rating.collect(), WaitingForWord)
+        note_decision(rating.round, Decision(1, "ben", "disregard", "owner", "2026-01-02T10:00:00+00:00"))
+        answer_everything(rating, service, salt, answer)
+        found.append(sets(rating))
+        if adaptive:
+            assert len(needed(rating)) < len(rating.needs)
+    assert found[0] == found[1]
+    assert len(found[0][1]) == 27
 
 
 @pytest.mark.parametrize("adaptive", [False, True])
