@@ -15,6 +15,11 @@ Person = Annotated[str, Field(pattern=PERSON_PATTERN)]
 PersonRole = Literal["rater", "annotator", "checker"]
 
 
+def _require_different(field: str, people: tuple[str, ...]) -> None:
+    if len(set(people)) != len(people):
+        raise ValueError(f"`{field}` must be different people, got {list(people)}")
+
+
 class Ratings(Section):
     """Absolute category ratings of the target's maps."""
 
@@ -45,6 +50,11 @@ class Ratings(Section):
     seconds_per_rating: float = Field(
         default=10.0, gt=0, description="For the plan: seconds one rating takes."
     )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _require_different("raters", self.raters)
+        return self
 
 
 class Masks(Section):
@@ -83,8 +93,8 @@ class Masks(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if len(set(self.annotators)) != len(self.annotators):
-            raise ValueError(f"`annotators` must be different people, got {list(self.annotators)}")
+        _require_different("annotators", self.annotators)
+        _require_different("checkers", self.checkers or ())
         alone = [a for a in self.annotators if not set(self.all_checkers) - {a}]
         if self.max_turns and alone:
             raise ValueError(

@@ -199,12 +199,6 @@ DOUBLE_MASKS = _record(
     Column("image_id"), Column("role"), Column("annotator"), Column("second_annotator"),
     Column("miou", "float64"),
 )  # fmt: skip
-CHECKS = _record(
-    "checks", ("image_id", "role", "mask_digest", "checker", "annotation_id", "submitted_at"),
-    Column("image_id"), Column("role"), Column("mask_digest"), Column("checker"),
-    _provenance("annotation_id", "int64"), Column("accepted", "bool"), Column("marks"),
-    _provenance("seconds", "float64"), _provenance("submitted_at"), Column("state"),
-)  # fmt: skip
 EPOCHS = _record(
     "epochs", ("learning_rate", "epoch"),
     Column("learning_rate", "float64"), Column("epoch", "int64"), Column("loss", "float64"),
