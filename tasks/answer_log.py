@@ -123,8 +123,10 @@ def deletions(
         present: ids of the annotations that the project has now.
         noticed: when that was looked at.
     """
-    newest = {row["annotation_id"]: row for row in sorted(rows, key=_moment)}
-    gone = [row for number, row in newest.items() if number not in present and row["state"] != DELETED]
+    logged = sorted(rows, key=_moment)
+    noted = {row["annotation_id"] for row in logged if row["state"] == DELETED}
+    newest = {row["annotation_id"]: row for row in logged}
+    gone = [row for number, row in newest.items() if number not in present and number not in noted]
     return [row | {"state": DELETED, "submitted_at": noticed.isoformat()} for row in gone]
 
 

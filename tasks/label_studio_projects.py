@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tasks.pseudonyms import Pseudonyms
@@ -43,9 +44,17 @@ def note_project(round_: Round, work: str, person: str, project_id: int) -> None
         )
 
 
-def has_projects(round_: Round, work: str) -> bool:
-    """Whether anybody was asked for this work in this round."""
-    return next(round_.open_store().storage.names(f"{_top(round_)}/{work}"), None) is not None
+def people_asked(round_: Round, work: str) -> list[str]:
+    """Everybody who was asked for this work in this round, whoever the campaign names now."""
+    top = f"{_top(round_)}/{work}"
+    names = round_.open_store().storage.names(top)
+    return sorted({name.removeprefix(f"{top}/").split("/")[0] for name in names})
+
+
+def newest_projects(round_: Round, places: Iterable[tuple[str, str]]) -> tuple[tuple[str, int], ...]:
+    """(person, id of the newest project) for each (kind of work, person) that has one, sorted."""
+    numbers = ((person, _numbers(round_, work, person)) for work, person in sorted(set(places)))
+    return tuple((person, found[-1]) for person, found in numbers if found)
 
 
 def remade_projects(round_: Round) -> list[RemadeProject]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from tasks.answer_log import VALID, read_log
 from tasks.artifacts import ArtifactStore
 from tasks.core.brush_masks import BrushRegion, compose_mask
 from tasks.core.check_marks import CheckMark
+from tasks.core.digests import digest_of
 from tasks.core.label_maps import LabelMap
 from tasks.core.mask_turns import Checked, Drawn
 from tasks.core.records import CHECKS, DRAWINGS
@@ -22,11 +23,27 @@ from tasks.rounds import Round
 from tasks.services.label_studio_answers import Answer, parse_regions
 from tasks.services.label_studio_checks import NoCheck, parse_check
 
-DRAWING_FIELDS = frozenset({"image_id", "role", "start", "copy", "turn"})  # of the data of a task to draw
-CHECK_FIELDS = frozenset({"image_id", "role", "mask_digest"})  # of the data of a task to check
+DRAWING_FIELDS = ("image_id", "role", "copy", "turn", "start")  # of the data of a task to draw
+CHECK_FIELDS = ("image_id", "role", "mask_digest")  # of the data of a task to check
 
 Row = dict[str, Any]
 Subject = tuple[str, str, int]  # image_id, role, copy
+
+
+def drawing_key(data: Mapping[str, Any], author: str) -> str:
+    """Our own key of a task to draw: the same is never published twice, and a task that was changed is known.
+
+    Args:
+        data: of the task; `DRAWING_FIELDS` are read.
+        author: whose project it is in.
+    """
+    return digest_of(["mask", *(data.get(name) for name in DRAWING_FIELDS), author])[:32]
+
+
+def check_key(data: Mapping[str, Any], checker: str) -> str:
+    """Our own key of a task to check, as for `drawing_key`; only copy 0 of a mask is checked."""
+    image_id, role, mask_digest = (data.get(name) for name in CHECK_FIELDS)
+    return digest_of(["check", image_id, role, 0, mask_digest, checker])[:32]
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from tasks.core.digests import digest_of
 from tasks.core.mask_shares import assign_authors, assign_checkers, assign_doubles
 from tasks.core.mask_turns import Assignment, Check, Draw, Step, Turn, next_step, turns_taken
 from tasks.core.records import FAILURES, TEST_SETS
+from tasks.errors import ConfigError
 from tasks.label_studio_projects import CHECK_WORK, MASK_WORK
-from tasks.mask_answers import MaskLog
+from tasks.mask_answers import CHECK_FIELDS, DRAWING_FIELDS, MaskLog, check_key, drawing_key
 from tasks.mask_starts import Starts, starts_of
 from tasks.rounds import Round
 
@@ -61,14 +62,15 @@ class PlannedMask:
         """Its turns so far."""
         return turns_taken(self.assignment, log.drawn(self.subject), log.checked(self.subject))
 
-    def drawing_key(self, step: Draw) -> str:
-        """Our own key of a task to draw: the same is never published twice."""
-        parts = ["mask", *self.subject, step.turn, step.start, self.assignment.author]
-        return digest_of(parts)[:32]
+    def drawing_data(self, step: Draw) -> Row:
+        """What the answers to a task to draw are known by, in the task's data."""
+        fields = dict(zip(DRAWING_FIELDS, (*self.subject, step.turn, step.start), strict=True))
+        return {"key": drawing_key(fields, self.assignment.author)} | fields
 
-    def check_key(self, mask_digest: str, checker: str) -> str:
-        """Our own key of a task to check."""
-        return digest_of(["check", *self.subject, mask_digest, checker])[:32]
+    def check_data(self, step: Check) -> Row:
+        """What the answers to a task to check are known by, in the task's data."""
+        fields = dict(zip(CHECK_FIELDS, (self.image_id, self.role, step.mask_digest), strict=True))
+        return {"key": check_key(fields, step.checker)} | fields
 
 
 def planned_masks(round_: Round, sources: Sources, log: MaskLog) -> list[PlannedMask]:
@@ -116,6 +118,13 @@ class _Copy:
     def _assigned(self, authors: Mapping[str, str]) -> list[PlannedMask]:
         asked: dict[str, tuple[str, ...]] = {}
         if self.people.max_turns:
+            for image_id, author in authors.items():
+                if not set(self.people.all_checkers) - {author}:
+                    raise ConfigError(
+                        f"The mask of {image_id} must be checked by somebody else than who drew it, but that "
+                        "is the only one in `masks.checkers`. Name another checker, too; or set "
+                        "`masks.max_turns: 0` for masks without a check."
+                    )
             asked = assign_checkers(authors, self.role, self.people.all_checkers)
         masks = []
         for image_id, start in self.places.items():
@@ -131,12 +140,18 @@ class _Copy:
 def masks_of_set(
     image_ids: Iterable[str], role: Role, starts: Starts, people: Masks, log: MaskLog
 ) -> list[PlannedMask]:
-    """The masks of one set. Who has drawn or checked one already keeps it, whatever the shares are now."""
+    """The masks of one set. Who has drawn or checked one already keeps it, whatever the shares are now.
+
+    Raises:
+        ConfigError: the only checker of a mask is who drew it.
+    """
     places = {image_id: starts.digest(image_id, role) for image_id in image_ids}
-    dealt = assign_authors(places, role, people.annotators)
-    firsts = _Copy(places, role, 0, people, log).planned(dealt)
     if len(people.annotators) < 2:
-        return firsts
+        dealt = assign_authors(places, role, people.annotators)
+        return _Copy(places, role, 0, people, log).planned(dealt)
+    twice = {i: who for i, start in places.items() if (who := log.author((i, role, 1), start)) is not None}
+    dealt = assign_authors(places, role, people.annotators, barred=twice)
+    firsts = _Copy(places, role, 0, people, log).planned(dealt)
     authors = {mask.image_id: mask.assignment.author for mask in firsts}
     second = assign_doubles(authors, role, people.annotators, people.double_share)
     unchecked = people.model_copy(update={"max_turns": 0})

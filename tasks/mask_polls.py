@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from configs.settings import Settings
@@ -11,26 +11,29 @@ from tasks.answer_log import CHECKS_LOG, DRAWINGS_LOG, append_to_log, deletions,
 from tasks.core.label_maps import LabelMap
 from tasks.core.records import IMAGES
 from tasks.errors import DataError
-from tasks.label_studio_projects import CHECK_WORK, MASK_WORK
+from tasks.label_studio_projects import CHECK_WORK, MASK_WORK, people_asked
 from tasks.labelling import OpenProject, find_project, label_studio
-from tasks.mask_answers import CHECK_FIELDS, DRAWING_FIELDS, Canvas, check_row, drawing_row
+from tasks.mask_answers import Canvas, check_key, check_row, drawing_key, drawing_row
 from tasks.mask_plan import Sources
 from tasks.mask_starts import Starts, starts_of
 from tasks.pictures import decode_mask_png
 from tasks.rounds import Round
-from tasks.services.label_studio import DRAWINGS_PAGE, LabelStudioService
+from tasks.services.label_studio import DRAWINGS_PAGE
 from tasks.services.label_studio_answers import Answer
 
 Row = dict[str, Any]
 
 
 def poll_masks(round_: Round, settings: Settings, sources: Sources) -> None:
-    """Write what is new in the projects of this round's annotators and checkers to the logs.
+    """Write what is new in the projects of this round to the logs, whoever the campaign names now.
 
     Only what has changed since the newest answer in the log is asked for; what was deleted since is noted.
     """
+    asked = {work: people_asked(round_, work) for work in (MASK_WORK, CHECK_WORK)}
+    if not any(asked.values()):
+        return
     images = {row["image_id"]: row for row in round_.open_store().rows(sources.pool, IMAGES)}
-    starts, people = starts_of(round_, sources.maps), round_.campaign.masks
+    starts = starts_of(round_, sources.maps)
 
     def drawn(answer: Answer, annotator: str) -> Row:
         return _drawing(round_, answer, annotator, images[answer.data["image_id"]], starts)
@@ -40,38 +43,35 @@ def poll_masks(round_: Round, settings: Settings, sources: Sources) -> None:
         return check_row(answer, checker, (image["height"], image["width"]))
 
     with label_studio(settings) as service:
-        for log, work, names, fields, to_row in (
-            (DRAWINGS_LOG, MASK_WORK, people.annotators, DRAWING_FIELDS, drawn),
-            (CHECKS_LOG, CHECK_WORK, people.all_checkers, CHECK_FIELDS, checked),
+        for log, work, key_of, to_row in (
+            (DRAWINGS_LOG, MASK_WORK, drawing_key, drawn),
+            (CHECKS_LOG, CHECK_WORK, check_key, checked),
         ):
             logged = read_log(round_, log.record)
             rows: list[Row] = []
-            for person in names:
+            for person in asked[work]:
                 project = find_project(service, round_, work, person)
                 if project is None:
-                    continue  # nothing was asked of this person in this round
+                    continue  # somebody deleted it, or the person
                 own = [r for r in logged if r[log.person] == person and r["round"] == round_.number]
-                ours = _ours(service, project, own, fields, images)
+                new = service.answers_since(project.project_id, last_seen(own), page_size=DRAWINGS_PAGE)
+                ours = (a for a in new if _is_ours(a.data, key_of(a.data, person), images))
                 rows += _rows(ours, own, project, person, to_row)
                 rows += deletions(own, service.annotation_ids(project.project_id), _now())
             append_to_log(round_, log.record, [row | round_.labels for row in rows])
 
 
-def _ours(
-    service: LabelStudioService,
-    project: OpenProject,
-    own: list[Row],
-    fields: Iterable[str],
-    images: dict[str, Row],
-) -> Iterator[Answer]:
-    """New answers to tasks that this code published about images of the round.
+def _is_ours(data: Mapping[str, Any], key: str, images: Mapping[str, Row]) -> bool:
+    """Whether this code published a task, as it is, about an image of the round.
 
-    Anybody may add a task to a project; what is not ours has none of our fields and is left alone.
+    Anybody may add a task to a project, or change the data of one; such a task is left alone.
+
+    Args:
+        data: of the task.
+        key: that a task with this data would have.
+        images: of the round.
     """
-    wanted = set(fields)
-    for answer in service.answers_since(project.project_id, last_seen(own), page_size=DRAWINGS_PAGE):
-        if wanted <= answer.data.keys() and answer.data["image_id"] in images:
-            yield answer
+    return data.get("key") == key and data["image_id"] in images
 
 
 def _rows(

@@ -106,41 +106,27 @@ def _task(desk: _Desk, mask: PlannedMask, step: Draw | Check) -> Task:
 
 
 def _drawing_task(desk: _Desk, mask: PlannedMask, step: Draw) -> Task:
-    row, key = desk.images[mask.image_id], mask.drawing_key(step)
+    row = desk.images[mask.image_id]
     start = start_map(desk.round_, desk.starts, mask.image_id, step.turn, step.start)
     if step.marks:
         picture = desk.folder.put_marked_image(row["uri"], mask.image_id, step.marks)
     else:
         picture = desk.folder.put_image(row["uri"], mask.image_id)
-    data = {
-        "key": key,
-        "image_id": mask.image_id,
-        "role": mask.role,
-        "copy": mask.copy,
-        "turn": step.turn,
-        "start": step.start,
-        "image": picture,
-        "note": marks_note(step.marks),
-    }
+    data = mask.drawing_data(step) | {"image": picture, "note": marks_note(step.marks)}
     regions = None if start is None else regions_of(start, desk.round_.campaign.classes.names)
     result = None if not regions else brush_result(regions, width=row["width"], height=row["height"])
-    return Task(key=key, data=data, prediction=result)
+    return Task(key=data["key"], data=data, prediction=result)
 
 
 def _check_task(desk: _Desk, mask: PlannedMask, step: Check) -> Task:
     classes, uri = desk.round_.campaign.classes, desk.images[mask.image_id]["uri"]
     drawn = decode_mask_png(desk.round_.open_store().blob(step.mask_digest, ".png"))
-    key = mask.check_key(step.mask_digest, step.checker)
-    data = {
-        "key": key,
-        "image_id": mask.image_id,
-        "role": mask.role,
-        "mask_digest": step.mask_digest,
+    data = mask.check_data(step) | {
         "image": desk.folder.put_image(uri, mask.image_id),
         "map": desk.folder.put_map(drawn, classes),
         "overlay": desk.folder.put_overlay(uri, mask.image_id, drawn, classes),
     }
-    return Task(key=key, data=data, prediction=None)
+    return Task(key=data["key"], data=data, prediction=None)
 
 
 def marks_note(marks: Iterable[CheckMark]) -> str:

@@ -16,9 +16,9 @@ from tasks.core.mask_quality import annotator_agreement
 from tasks.core.mask_turns import Accepted, Check, Disputed, Draw, Step, Unchecked
 from tasks.core.records import DOUBLE_MASKS, MASK_TURNS, MASKS
 from tasks.errors import Waiting
-from tasks.label_studio_projects import MASK_WORK, has_projects
+from tasks.label_studio_projects import newest_projects
 from tasks.mask_answers import MaskLog, marks_text
-from tasks.mask_plan import PlannedMask, Role, Sources, planned_masks
+from tasks.mask_plan import PlannedMask, Role, Sources, place_of, planned_masks
 from tasks.mask_polls import poll_masks
 from tasks.mask_requests import publish_steps
 from tasks.pictures import decode_mask_png
@@ -40,7 +40,7 @@ def request_masks(round_: Round, settings: Settings, sources: Sources) -> tuple[
     Returns:
         (person, id of the project) of those who have something to do.
     """
-    planned, log = _up_to_date(round_, settings, sources)
+    planned, log, _ = _up_to_date(round_, settings, sources)
     return publish_steps(round_, settings, sources, planned, log)
 
 
@@ -48,18 +48,20 @@ def request_masks(round_: Round, settings: Settings, sources: Sources) -> tuple[
 def collect_masks(round_: Round, settings: Settings, sources: Sources, role: Role) -> ArtifactRef | Waiting:
     """The masks of one set (`failure` or `test`) once all are final; until then, how far the round is.
 
-    What the answers so far ask for next is published before it ends.
+    What new answers ask for next is published before it ends; the rest was, by `request_masks`.
     """
     key = _key(round_, sources, role)
     found = round_.open_store().find(key)
     if found is not None:
         return remember(round_, f"masks-{role}", found)
-    planned, log = _up_to_date(round_, settings, sources)
+    planned, log, has_moved = _up_to_date(round_, settings, sources)
     of_role = [mask for mask in planned if mask.role == role]
     if not all(_is_final(mask.step(log)) for mask in of_role):
-        projects = publish_steps(round_, settings, sources, planned, log)
-        done = sum(_is_final(mask.step(log)) for mask in planned)
-        return Waiting("masks", done, len(planned), projects, log.n_valid)
+        if has_moved:
+            publish_steps(round_, settings, sources, planned, log)
+        places = [place for mask in planned if (place := place_of(mask, mask.step(log))) is not None]
+        done = len(planned) - len(places)
+        return Waiting("masks", done, len(planned), newest_projects(round_, places), log.n_valid)
 
     def fill(draft: Draft) -> None:
         _write(round_, draft, of_role, log)
@@ -67,15 +69,23 @@ def collect_masks(round_: Round, settings: Settings, sources: Sources, role: Rol
     return remember(round_, f"masks-{role}", round_.open_store().make(key, fill))
 
 
-def _up_to_date(round_: Round, settings: Settings, sources: Sources) -> tuple[list[PlannedMask], MaskLog]:
-    """The masks of the round and the log, after a look at Label Studio if some mask is not final."""
+def _up_to_date(
+    round_: Round, settings: Settings, sources: Sources
+) -> tuple[list[PlannedMask], MaskLog, bool]:
+    """The masks of the round and the log, after a look at Label Studio if some mask is not final.
+
+    Returns:
+        Masks, log, and whether the look has changed what is next for any mask.
+    """
     log = MaskLog.read(round_)
     planned = planned_masks(round_, sources, log)
-    if has_projects(round_, MASK_WORK) and not all(_is_final(mask.step(log)) for mask in planned):
-        poll_masks(round_, settings, sources)
-        log = MaskLog.read(round_)
-        planned = planned_masks(round_, sources, log)
-    return planned, log
+    before = [(mask.assignment.author, mask.step(log)) for mask in planned]
+    if all(_is_final(step) for _, step in before):
+        return planned, log, False
+    poll_masks(round_, settings, sources)
+    log = MaskLog.read(round_)
+    planned = planned_masks(round_, sources, log)
+    return planned, log, [(mask.assignment.author, mask.step(log)) for mask in planned] != before
 
 
 def _key(round_: Round, sources: Sources, role: Role) -> StageKey:

@@ -10,7 +10,7 @@ from configs.settings import Settings
 from tasks.answer_log import VALID, append_to_log, deletions, last_seen, read_log
 from tasks.core.rating_needs import RatingNeed, need_of_task
 from tasks.core.records import ANSWERS
-from tasks.label_studio_projects import RATING_WORK, has_projects
+from tasks.label_studio_projects import RATING_WORK, people_asked
 from tasks.labelling import find_project, label_studio
 from tasks.rounds import Round
 from tasks.services.label_studio_answers import Answer, NoRating, parse_rating
@@ -48,41 +48,41 @@ def answer_row(answer: Answer, need: RatingNeed, author_id: int) -> Row:
     }
 
 
-def poll_ratings(round_: Round, settings: Settings) -> tuple[tuple[str, int], ...]:
-    """Write what changed since the last look to the log; returns the raters and the ids of their projects.
+def poll_ratings(round_: Round, settings: Settings) -> None:
+    """Write what changed since the last look to the log, whoever the campaign names now.
 
     Read is what changed since a minute before the newest answer of that rater and round in the log; the first
     time, everything.
     """
+    asked = people_asked(round_, RATING_WORK)
+    if not asked:
+        return
     log = read_log(round_, ANSWERS)
     rows: list[Row] = []
-    projects = []
     with label_studio(settings) as service:
-        for rater in round_.campaign.ratings.raters:
+        for rater in asked:
             project = find_project(service, round_, RATING_WORK, rater)
             if project is None:
-                continue  # nothing was asked of this rater in this round
-            projects.append((rater, project.project_id))
+                continue  # somebody deleted it, or the rater
             since = last_seen(_own(log, round_, rater))
             rows += _rows_of(round_, service.answers_since(project.project_id, since), rater, project.user_id)
     append_to_log(round_, ANSWERS, rows)
-    return tuple(projects)
 
 
 def reconcile_ratings(round_: Round, settings: Settings) -> None:
     """Compare the log with all that Label Studio has, before a round's ratings are closed.
 
-    Where nobody was asked in this round, as all had been rated before, there is nothing to compare.
     Answers that are gone are noted as deleted, and stay; if there is an answer that the log lacks, all of
     that project are read again.
     """
-    if not has_projects(round_, RATING_WORK):
-        return
+    asked = people_asked(round_, RATING_WORK)
+    if not asked:
+        return  # everything had been rated before
     log = read_log(round_, ANSWERS)
     noticed = datetime.datetime.now(datetime.UTC)
     rows: list[Row] = []
     with label_studio(settings) as service:
-        for rater in round_.campaign.ratings.raters:
+        for rater in asked:
             project = find_project(service, round_, RATING_WORK, rater)
             own = _own(log, round_, rater)
             present = set() if project is None else service.annotation_ids(project.project_id)

@@ -16,7 +16,7 @@ from tasks.core.records import GOLD, IMAGES, MAPS, RATED_ANSWERS, RATING_PLAN, R
 from tasks.decisions import decisions_of
 from tasks.errors import ConfigError, ServiceError, Waiting
 from tasks.label_map_files import MAPS_FILE, read_label_map
-from tasks.label_studio_projects import RATING_WORK, has_projects
+from tasks.label_studio_projects import RATING_WORK, newest_projects
 from tasks.labelling import Screen, label_studio, open_project, picture_folder
 from tasks.progress import progress
 from tasks.pseudonyms import Pseudonyms
@@ -98,26 +98,27 @@ def _pictures(round_: Round, settings: Settings, sources: RatingSources) -> _Pic
 
 @stage_task("request ratings")
 def request_ratings(round_: Round, settings: Settings, sources: RatingSources) -> tuple[tuple[str, int], ...]:
-    """Publish what is still to be rated; returns the raters and the ids of their projects.
+    """Publish what is still to be rated; returns those who have to and the ids of their projects.
 
     What raters have done since the last run is read first, so that nothing they did is prepared again.
     Idempotent: only needs without a valid answer in the log are asked for, and each by its own key once. So a
     task that somebody deleted comes back, unless its answer is in the log.
     """
     missing = _missing(round_, sources)
-    if missing and has_projects(round_, RATING_WORK):
+    if missing:
         poll_ratings(round_, settings)
         missing = _missing(round_, sources)
     if not missing:
         return ()
     pictures = _pictures(round_, settings, sources)
     screen = rating_project_screen(round_.campaign.classes, served_instructions(round_, settings))
+    raters = sorted({need.rater for need in missing})
     projects = []
     with (
         label_studio(settings) as service,
         progress("publishing ratings", len(missing), "task") as shown,
     ):
-        for rater in round_.campaign.ratings.raters:
+        for rater in raters:
             number = open_project(service, round_, settings, rater, screen).project_id
             mine = in_order(of_rater(missing, rater))
             service.publish_tasks(number, [pictures.task(need) for need in mine])
@@ -190,21 +191,16 @@ def collect_ratings(
 
 def _still_missing(round_: Round, settings: Settings, sources: RatingSources) -> Waiting | None:
     """How far people are, after a look at Label Studio if the log has not all; None if nothing is missing."""
-    done, needed = _count(round_, sources)
-    projects: tuple[tuple[str, int], ...] = ()
-    if done < needed:
-        projects = poll_ratings(round_, settings)
-        done, needed = _count(round_, sources)
-    if done == needed:
+    if _missing(round_, sources):
+        poll_ratings(round_, settings)
+    if not _missing(round_, sources):
         reconcile_ratings(round_, settings)
-        done, needed = _count(round_, sources)  # what was found only now may make further ratings necessary
-    return None if done == needed else Waiting("ratings", done, needed, projects)
-
-
-def _count(round_: Round, sources: RatingSources) -> tuple[int, int]:
-    """Ratings that are there, and ratings that are needed by now."""
-    needs, given = needs_so_far(round_, sources.candidates, sources.plan), answered(round_)
-    return sum(need in given for need in needs), len(needs)
+    missing = _missing(round_, sources)  # what was found only now may make further ratings necessary
+    if not missing:
+        return None
+    needed = len(needs_so_far(round_, sources.candidates, sources.plan))
+    projects = newest_projects(round_, ((RATING_WORK, need.rater) for need in missing))
+    return Waiting("ratings", needed - len(missing), needed, projects)
 
 
 def _adaptive_settings(round_: Round) -> Row | None:

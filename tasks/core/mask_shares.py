@@ -11,18 +11,21 @@ from tasks.core.digests import digest_of
 from tasks.core.sampling import floor_share
 
 
-def assign_authors(image_ids: Collection[str], role: str, annotators: Sequence[str]) -> dict[str, str]:
-    """Who draws each image of a set, dealt out in turn: shares differ by one image at most.
+def assign_authors(
+    image_ids: Collection[str], role: str, annotators: Sequence[str], barred: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Who draws each image of a set, dealt out in turn: if nobody is barred, shares differ by one at most.
 
     Args:
         image_ids: of the set.
         role: `failure` or `test`.
         annotators: who draws.
+        barred: image_id -> who has drawn its second copy already.
 
     Raises:
         ValueError: nobody to draw.
     """
-    return _dealt(image_ids, [role], {}, annotators, "annotators")
+    return _dealt(image_ids, [role], barred or {}, annotators, "annotators")
 
 
 def assign_doubles(

@@ -10,7 +10,8 @@ import pytest
 from configs.people_sections import Masks
 from tasks.core.check_marks import CheckMark
 from tasks.core.mask_turns import Accepted, Check, Disputed, Draw, Unchecked
-from tasks.mask_answers import MaskLog, marks_text
+from tasks.errors import ConfigError
+from tasks.mask_answers import MaskLog, check_key, drawing_key, marks_text
 from tasks.mask_plan import PlannedMask, masks_of_set, place_of
 from tasks.mask_requests import marks_note
 from tasks.mask_starts import Starts
@@ -88,9 +89,40 @@ def test_without_turns_a_mask_is_final_and_unchecked() -> None:
 
 def test_keys_differ_by_everything_that_makes_another_question() -> None:
     masks = planned(Masks(annotators=("x", "y"), double_share=1.0))
-    keys = {mask.drawing_key(Draw(turn, start, ())) for mask in masks for turn in (1, 2) for start in "ab"}
-    keys |= {mask.check_key(digest, who) for mask in masks for digest in "mn" for who in "cd"}
-    assert len(keys) == 2 * len(IDS) * (4 + 4)
+    draws = [m.drawing_data(Draw(turn, start, ())) for m in masks for turn in (1, 2) for start in "ab"]
+    checks = [m.check_data(Check(1, d, who)) for m in masks if not m.copy for d in "mn" for who in "cd"]
+    assert len({data["key"] for data in draws + checks}) == 2 * len(IDS) * 4 + len(IDS) * 4
+
+
+def test_no_task_with_changed_data_has_the_key_it_was_published_with() -> None:
+    (mask,) = planned(Masks(annotators=("x",), checkers=("c",)), ids=["00"])
+    draw, check = mask.drawing_data(Draw(1, "s", ())), mask.check_data(Check(1, "m", "c"))
+    assert drawing_key(draw, "x") == draw["key"]
+    assert check_key(check, "c") == check["key"]
+    for data, person, key_of in ((draw, "x", drawing_key), (check, "c", check_key)):
+        assert key_of(data, "somebody") != data["key"]
+        for name in data.keys() - {"key"}:
+            for changed in ("a/../b", 7, None, ["x"], {}):
+                assert key_of({**data, name: changed}, person) != data["key"]
+            assert key_of({n: value for n, value in data.items() if n != name}, person) != data["key"]
+
+
+def test_the_second_drawing_stays_with_somebody_else_when_annotators_change() -> None:
+    before = planned(Masks(annotators=("x", "y"), double_share=0.5))
+    log = MaskLog.of([drawn(mask, f"m-{mask.image_id}") for mask in before if mask.copy == 1], [])
+    after = planned(Masks(annotators=("z", "x", "y"), double_share=0.5), log)
+    authors = {(m.image_id, m.copy): m.assignment.author for m in after}
+    seconds = {image_id: who for (image_id, copy), who in authors.items() if copy == 1}
+    assert seconds == {m.image_id: m.assignment.author for m in before if m.copy == 1}, "nobody draws again"
+    assert all(authors[image_id, 0] != who for image_id, who in seconds.items())
+
+
+def test_an_author_who_is_now_the_only_checker_is_said_with_the_way_out() -> None:
+    (mask,) = planned(Masks(annotators=("carl",), checkers=("anna",)), ids=["00"])
+    log = MaskLog.of([drawn(mask, "m1")], [])
+    with pytest.raises(ConfigError, match="Name another checker, too") as caught:
+        planned(Masks(annotators=("anna",), checkers=("carl",)), log, ids=["00"])
+    assert "carl" not in str(caught.value), "Prefect keeps what it says"
 
 
 def test_who_has_begun_a_mask_keeps_it_when_the_shares_change() -> None:

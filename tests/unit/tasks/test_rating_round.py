@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from configs.logins import mark_removed
 from tasks.answer_log import DELETED, VALID, append_to_log
 from tasks.core.records import ANSWERS, RATED_ANSWERS, RATINGS
 from tasks.errors import Waiting
@@ -48,7 +49,7 @@ def test_a_round_waits_for_all_and_closes_with_the_answers_that_counted(
     campaign: RatingRound, service: FakeLabelStudio
 ) -> None:
     service.rate_all("ann", "2")
-    assert campaign.collect() == Waiting("ratings", 8, 16, (("ann", 1), ("ben", 2)))
+    assert campaign.collect() == Waiting("ratings", 8, 16, (("ben", 2),)), "ann has nothing to do"
     service.rate_all("ben", "4")
 
     ratings = campaign.closed()
@@ -125,6 +126,26 @@ def test_a_deleted_answer_is_noted_and_still_counts(campaign: RatingRound, servi
 
     assert campaign.rated()[need]["score"] == 5
     assert [row["annotation_id"] for row in campaign.log(DELETED)] == [answer.annotation_id]
+
+
+def test_a_rater_who_has_finished_may_be_removed(campaign: RatingRound, service: FakeLabelStudio) -> None:
+    service.rate_all("ann")
+    mark_removed(campaign.settings, "ann")
+    assert campaign.request() == {"ben": 2}
+    service.rate_all("ben")
+    campaign.closed()
+
+
+def test_what_a_rater_did_is_read_who_was_replaced_since(
+    campaign: RatingRound, service: FakeLabelStudio
+) -> None:
+    service.rate_all("ann")
+    ratings = campaign.round.campaign.ratings.model_copy(update={"raters": ("cleo", "ben")})
+    changed = replace(
+        campaign.round, campaign=campaign.round.campaign.model_copy(update={"ratings": ratings})
+    )
+    poll_ratings(changed, campaign.settings)
+    assert {row["rater"] for row in campaign.log(VALID)} == {"ann"}
 
 
 def test_a_deleted_task_is_published_again_unless_it_was_answered(
