@@ -211,9 +211,7 @@ def _selection(candidates: Candidates, answers: Answers, batches: int) -> Select
         for i in rest
         if len(scores[i]) == N_RATERS
     ]
-    worst = cut_failures(
-        rated, size=RULE.failures_of(len(rest)), failure_below=RULE.failure_below, max_share=1.0
-    )
+    worst = cut_failures(rated, size=RULE.failures_of(len(rest)), failure_below=RULE.failure_below)
     return Selection(len(answers), batches, frozenset(worst))
 
 

@@ -16,8 +16,7 @@ from configs.schema import Campaign
 from configs.settings import Settings, load_settings
 from flows.running import prepare_environment
 from tasks.core.ranking import upper_bound
-from tasks.core.rating_needs import ceil_share
-from tasks.core.sampling import floor_share
+from tasks.core.sampling import ceil_share, floor_share, largest_set
 from tasks.errors import DataError
 
 _TIMED_IMAGES = 4
@@ -85,16 +84,17 @@ class PeopleWork:
 
 def people_work(campaign: Campaign, n_candidates: int) -> PeopleWork:
     """What people are asked for if M has `n_candidates` images."""
-    test = min(campaign.test_set.size, floor_share(n_candidates, campaign.test_set.max_share))
-    failures = min(campaign.failures.size, floor_share(n_candidates - test, campaign.failures.max_share))
-    ratings = campaign.ratings
+    test = largest_set(n_candidates, campaign.test_set.size, campaign.test_set.max_share)
+    failures = largest_set(n_candidates - test, campaign.failures.size, campaign.failures.max_share)
+    ratings, masks = campaign.ratings, campaign.masks
+    double_share = masks.double_share if len(masks.annotators) > 1 else 0.0  # nobody else could draw
     hidden = sum(ceil_share(n_candidates, share) for share in (ratings.repeat_share, ratings.gold_share))
     return PeopleWork(
         ratings=len(ratings.raters) * (n_candidates + hidden),
         test=test,
         failures=failures,
-        doubles=sum(floor_share(n, campaign.masks.double_share) for n in (test, failures)),
-        turns=campaign.masks.max_turns,
+        doubles=sum(floor_share(n, double_share) for n in (test, failures)),
+        turns=masks.max_turns,
     )
 
 

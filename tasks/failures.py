@@ -6,7 +6,7 @@ from typing import Any
 
 from tasks.artifacts import ArtifactRef, Draft, StageKey
 from tasks.core.records import DRAWING_ORDER, FAILURES, RATINGS, TEST_SETS
-from tasks.core.sampling import Rated, cut_failures, floor_share
+from tasks.core.sampling import Rated, cut_failures, largest_set
 from tasks.rounds import Round, remember
 from tasks.stage import stage_task
 
@@ -33,9 +33,8 @@ def failure_rows(
             for i, row in rest.items()
             if not row["stopped_early"]
         ],
-        size=min(settings.size, floor_share(len(rest), settings.max_share)),
+        size=largest_set(len(rest), settings.size, settings.max_share),
         failure_below=settings.failure_below,
-        max_share=1.0,
     )
     return [
         {

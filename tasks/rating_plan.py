@@ -8,8 +8,9 @@ from typing import Any
 from configs.schema import Campaign
 from tasks.artifacts import ArtifactRef, Draft, StageKey
 from tasks.core.label_maps import map_digest
-from tasks.core.rating_needs import RatingNeed, ceil_share, hidden_repeats
+from tasks.core.rating_needs import RatingNeed, hidden_repeats
 from tasks.core.records import GOLD, MAPS, RATING_PLAN
+from tasks.core.sampling import ceil_share
 from tasks.gold_images import GoldImage, gold_images
 from tasks.label_map_files import MAPS_FILE, LabelMapWriter
 from tasks.labelled_sets import given_set

@@ -11,7 +11,7 @@ import numpy as np
 from configs.model_specs import LabelMaps
 from configs.schema import Campaign
 from tasks.answer_log import person_of
-from tasks.core.sampling import floor_share
+from tasks.core.sampling import largest_set
 from tasks.report_masks import MaskRows
 from tasks.report_page import Fact, PlainTable
 from tasks.score_tables import Scores, version_names
@@ -150,7 +150,7 @@ def _change(scores: Scores, before: str, after: str, test_set: str) -> tuple[str
 def cut_short_tables(campaign: Campaign, rows: RoundRows) -> tuple[PlainTable, ...]:
     """What was cut short, rejected or set aside, and why."""
     cuts = []
-    wanted_test = min(campaign.test_set.size, floor_share(len(rows.order), campaign.test_set.max_share))
+    wanted_test = largest_set(len(rows.order), campaign.test_set.size, campaign.test_set.max_share)
     if len(rows.test_set) < wanted_test:
         cuts.append(
             (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.core.rating_needs import ceil_share
-from tasks.core.records import DRAWING_ORDER, GOLD, PANEL, RATERS
+from tasks.core.records import GOLD, MAPS, PANEL, RATERS
+from tasks.core.sampling import ceil_share
 from tasks.label_studio_projects import RemadeProject, remade_projects
 from tasks.pseudonyms import Pseudonyms
 from tasks.rating_answers import late_answers
@@ -41,7 +41,7 @@ def rater_findings(round_: Round) -> RaterFindings:
     """The findings of a round whose ratings are closed, with pseudonyms for people."""
     store, people = round_.open_store(), Pseudonyms(round_.open_store())
     judged = require(round_, "raters")
-    n_candidates = len(store.rows(require(round_, "candidates"), DRAWING_ORDER))
+    rated = [row for row in store.rows(require(round_, "maps"), MAPS) if row["role"] == "target"]
     (panel,) = store.rows(judged, PANEL)
     return RaterFindings(
         panel=panel,
@@ -49,7 +49,7 @@ def rater_findings(round_: Round) -> RaterFindings:
         late=people.rows(late_answers(round_)),
         remade=[RemadeProject(p.work, people.of(p.person), p.numbers) for p in remade_projects(round_)],
         n_gold=len(store.rows(require(round_, "rating_plan"), GOLD)),
-        n_gold_wanted=ceil_share(n_candidates, round_.campaign.ratings.gold_share),
+        n_gold_wanted=ceil_share(len(rated), round_.campaign.ratings.gold_share),
     )
 
 

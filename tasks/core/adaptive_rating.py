@@ -17,7 +17,7 @@ import numpy as np
 
 from tasks.core.digests import digest_of
 from tasks.core.rater_model import fit_rater_model
-from tasks.core.sampling import floor_share
+from tasks.core.sampling import largest_set
 from tasks.core.worst_probability import Habit, Scores, quality_posterior
 
 UNKNOWN_NOISE = 0.7  # as long as no image has two scores
@@ -56,7 +56,7 @@ class AdaptiveRule:
 
     def failures_of(self, count: int) -> int:
         """Images of S at most, out of `count` in the domain beside T, rated in full or not."""
-        return min(self.size, floor_share(count, self.max_share))
+        return largest_set(count, self.size, self.max_share)
 
 
 @dataclass(frozen=True)

@@ -45,8 +45,6 @@ def assign_doubles(
     Raises:
         ValueError: a share outside 0..1, or an author without another annotator.
     """
-    if not 0 <= double_share <= 1:
-        raise ValueError(f"`double_share` must be in 0..1, got {double_share}")
     chosen = _by_digest(authors, ["choose double", role])[: floor_share(len(authors), double_share)]
     return _dealt(chosen, ["draw double", role], authors, annotators, "annotators")
 

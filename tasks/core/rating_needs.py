@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
-from math import ceil
 from typing import Any
 
 from tasks.core.digests import digest_of
+from tasks.core.sampling import ceil_share
 
 LARGEST_REPEAT = 1  # nobody is shown an image a third time
 GAP = 10  # tasks between an image and its repeat, where there are as many
@@ -122,14 +121,3 @@ def needs_in(rows: Iterable[Mapping[str, Any]]) -> list[RatingNeed]:
 def of_rater(needs: Collection[RatingNeed], rater: str) -> list[RatingNeed]:
     """Those of `needs` that are one rater's."""
     return [need for need in needs if need.rater == rater]
-
-
-def ceil_share(count: int, share: float) -> int:
-    """ceil(count * share), with the share read as the fraction it was meant to be.
-
-    >>> ceil_share(100, 0.05), ceil_share(100, 0.07), ceil_share(3, 0.05), ceil_share(3, 0)
-    (5, 7, 1, 0)
-    """
-    if not 0 <= share <= 1:
-        raise ValueError(f"`share` must be in 0..1, got {share}")
-    return ceil(count * Fraction(share).limit_denominator(1_000_000))

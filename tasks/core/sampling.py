@@ -30,7 +30,9 @@ class TestSetRule:
 
     def __post_init__(self) -> None:
         """Raise ValueError if a number is out of range."""
-        _check_size(self.size, self.max_share)
+        _check_size(self.size)
+        if not 0 <= self.max_share <= 1:
+            raise ValueError(f"`max_share` must be in 0..1, got {self.max_share}")
         if self.max_per_class < 1:
             raise ValueError(f"`max_per_class` must be at least 1, got {self.max_per_class}")
 
@@ -104,7 +106,7 @@ def draw_test_set(
     missing = [image_id for image_id in order if image_id not in main_classes]
     if missing:
         raise ValueError(f"`main_classes` needs an entry for every image, got none for {missing[0]!r}")
-    size = min(rule.size, floor_share(len(order), rule.max_share))
+    size = largest_set(len(order), rule.size, rule.max_share)
     per_class: Counter[int | None] = Counter()
     drawn: list[str] = []
     for image_id in order:
@@ -118,16 +120,13 @@ def draw_test_set(
     return drawn
 
 
-def cut_failures(
-    rated: Sequence[Rated], *, size: int, failure_below: float | None, max_share: float
-) -> list[str]:
+def cut_failures(rated: Sequence[Rated], *, size: int, failure_below: float | None) -> list[str]:
     """The worst rated images.
 
     Args:
         rated: the candidates that remain beside the test set, each with all its ratings and in the domain.
-        size: n4, images at most, >= 0.
+        size: images at most, >= 0; see `largest_set`.
         failure_below: only images with a mean opinion score below it; None = no bound.
-        max_share: share of the rated images at most, 0..1.
 
     Returns:
         Ids, worst first: mean opinion score ascending, discrepancy descending, image id ascending.
@@ -139,7 +138,7 @@ def cut_failures(
         DESIGN, section 1, row S.
     """
     _check_unique([r.image_id for r in rated])
-    _check_size(size, max_share)
+    _check_size(size)
     for r in rated:
         if not 1 <= r.mean_opinion_score <= 5 or not 0 <= r.discrepancy <= 1:
             raise ValueError(
@@ -149,7 +148,19 @@ def cut_failures(
     worst = sorted(rated, key=lambda r: (r.mean_opinion_score, -r.discrepancy, r.image_id))
     if failure_below is not None:
         worst = [r for r in worst if r.mean_opinion_score < failure_below]
-    return [r.image_id for r in worst[: min(size, floor_share(len(rated), max_share))]]
+    return [r.image_id for r in worst[:size]]
+
+
+def largest_set(count: int, size: int, max_share: float) -> int:
+    """How many images T or S may have: at most `size`, and at most a share of `count`.
+
+    Args:
+        count: for T all candidates, for S those in the domain beside T, rated in full or not.
+        size: >= 0.
+        max_share: 0..1.
+    """
+    _check_size(size)
+    return min(size, floor_share(count, max_share))
 
 
 def floor_share(count: int, share: float) -> int:
@@ -159,15 +170,34 @@ def floor_share(count: int, share: float) -> int:
 
     >>> floor_share(100, 0.29), floor_share(90, 1 / 3)
     (29, 30)
+
+    Raises:
+        ValueError: a share outside 0..1.
     """
-    return math.floor(count * Fraction(share).limit_denominator(1_000_000))
+    return math.floor(count * _fraction(share))
 
 
-def _check_size(size: int, max_share: float) -> None:
+def ceil_share(count: int, share: float) -> int:
+    """ceil(count * share), with the share read as in `floor_share`.
+
+    >>> ceil_share(100, 0.05), ceil_share(100, 0.07), ceil_share(3, 0.05), ceil_share(3, 0)
+    (5, 7, 1, 0)
+
+    Raises:
+        ValueError: a share outside 0..1.
+    """
+    return math.ceil(count * _fraction(share))
+
+
+def _fraction(share: float) -> Fraction:
+    if not 0 <= share <= 1:
+        raise ValueError(f"a share must be in 0..1, got {share}")
+    return Fraction(share).limit_denominator(1_000_000)
+
+
+def _check_size(size: int) -> None:
     if size < 0:
         raise ValueError(f"`size` must not be negative, got {size}")
-    if not 0 <= max_share <= 1:
-        raise ValueError(f"`max_share` must be in 0..1, got {max_share}")
 
 
 def _check_unique(image_ids: Sequence[str]) -> None:

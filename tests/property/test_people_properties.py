@@ -14,7 +14,14 @@ from tasks.core.consensus import Rating, consensus
 from tasks.core.discrepancy import miou_discrepancy
 from tasks.core.label_maps import class_areas, main_class
 from tasks.core.rle import decode_brush, encode_brush
-from tasks.core.sampling import Rated, TestSetRule, cut_failures, draw_test_set, drawing_order
+from tasks.core.sampling import (
+    Rated,
+    TestSetRule,
+    cut_failures,
+    draw_test_set,
+    drawing_order,
+    largest_set,
+)
 from tasks.core.scores import image_miou, set_iou
 from tasks.core.simulated_people import simulated_mask
 from tests.lib.oracles import slow_failures, slow_main_class, slow_set_iou, slow_test_set
@@ -60,8 +67,9 @@ def test_failures_equal_the_oracle(
 ) -> None:
     rated = [Rated(i, mos, d) for i, (mos, d) in scores.items()]
     expected = slow_failures(scores, size, below, math.floor(len(scores) * share))
-    assert cut_failures(rated, size=size, failure_below=below, max_share=float(share)) == expected
-    assert cut_failures(rated[::-1], size=size, failure_below=below, max_share=float(share)) == expected
+    room = largest_set(len(scores), size, float(share))
+    assert cut_failures(rated, size=room, failure_below=below) == expected
+    assert cut_failures(rated[::-1], size=room, failure_below=below) == expected
 
 
 @many

@@ -2,7 +2,16 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.core.sampling import Rated, TestSetRule, cut_failures, draw_test_set, drawing_order, floor_share
+from tasks.core.sampling import (
+    Rated,
+    TestSetRule,
+    ceil_share,
+    cut_failures,
+    draw_test_set,
+    drawing_order,
+    floor_share,
+    largest_set,
+)
 
 ORDER = list("abcdefghijkl")
 CLASSES = dict.fromkeys(ORDER, 1) | {"c": 2, "d": None, "e": None, "f": None}
@@ -63,18 +72,22 @@ RATED = [
 
 
 def test_failures_are_the_worst_first_with_ties_by_discrepancy_then_id() -> None:
-    assert cut_failures(RATED, size=100, failure_below=None, max_share=1.0) == ["b", "c", "a", "e", "d", "f"]
+    assert cut_failures(RATED, size=100, failure_below=None) == ["b", "c", "a", "e", "d", "f"]
 
 
 def test_a_failure_is_below_the_bound() -> None:
-    assert cut_failures(RATED, size=100, failure_below=3.0, max_share=1.0) == ["b", "c", "a", "e"]
+    assert cut_failures(RATED, size=100, failure_below=3.0) == ["b", "c", "a", "e"]
 
 
-def test_failures_are_at_most_a_share_and_a_number() -> None:
-    assert cut_failures(RATED, size=100, failure_below=None, max_share=0.5) == ["b", "c", "a"]
-    assert cut_failures(RATED[:5], size=100, failure_below=None, max_share=0.5) == ["b", "c"]
-    assert cut_failures(RATED, size=1, failure_below=None, max_share=0.5) == ["b"]
-    assert cut_failures([], size=1, failure_below=None, max_share=0.5) == []
+def test_failures_are_at_most_a_number() -> None:
+    assert cut_failures(RATED, size=3, failure_below=None) == ["b", "c", "a"]
+    assert cut_failures(RATED, size=0, failure_below=None) == []
+    assert cut_failures([], size=1, failure_below=None) == []
+
+
+def test_a_set_is_at_most_a_share_and_a_number() -> None:
+    assert [largest_set(count, 100, 0.5) for count in (6, 5, 0)] == [3, 2, 0]
+    assert largest_set(6, 1, 0.5) == 1
 
 
 @pytest.mark.parametrize(
@@ -82,7 +95,7 @@ def test_failures_are_at_most_a_share_and_a_number() -> None:
 )
 def test_images_that_are_not_rated_are_refused(bad: Rated) -> None:
     with pytest.raises(ValueError, match=r"needs a mean opinion score of 1\.\.5"):
-        cut_failures([bad], size=1, failure_below=None, max_share=1.0)
+        cut_failures([bad], size=1, failure_below=None)
 
 
 @pytest.mark.parametrize(
@@ -99,6 +112,11 @@ def test_numbers_out_of_range_are_refused() -> None:
     with pytest.raises(ValueError, match="max_per_class"):
         TestSetRule(size=1, max_share=1.0, max_per_class=0)
     with pytest.raises(ValueError, match="size"):
-        cut_failures([], size=-1, failure_below=None, max_share=1.0)
+        cut_failures([], size=-1, failure_below=None)
+    with pytest.raises(ValueError, match="size"):
+        largest_set(1, -1, 1.0)
+    for share in (floor_share, ceil_share):
+        with pytest.raises(ValueError, match=r"in 0\.\.1, got 1\.5"):
+            share(1, 1.5)
     with pytest.raises(ValueError, match="seed"):
         drawing_order([], seed=-1, round_number=0)

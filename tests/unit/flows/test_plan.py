@@ -30,6 +30,11 @@ def test_repeats_gold_doubles_and_checks_are_planned(tmp_path: Path) -> None:
     ]
 
 
+def test_a_single_annotator_draws_nothing_twice(tmp_path: Path) -> None:
+    alone = MASKS | {"annotators": ["zoe"], "checkers": ["yan"]}
+    assert people_work(campaign_of(tmp_path, masks=alone), 90).doubles == 0
+
+
 @pytest.mark.parametrize(("turns", "seconds"), [(0, (12_000, 12_000)), (1, (13_200, 13_200))])
 def test_without_further_turns_there_is_one_figure(
     tmp_path: Path, turns: int, seconds: tuple[float, float]
