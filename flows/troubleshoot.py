@@ -29,9 +29,13 @@ def troubleshoot(campaign: str, rounds: int | None = None) -> State[Any]:
     Returns:
         "Waiting for ratings" or "Waiting for masks" with the count so far, or "Finished".
     """
-    _, first = open_round(campaign, 1)
+    settings, first = open_round(campaign, 1)
     last = first.campaign.rounds if rounds is None else rounds
     with tagged(campaign):
+        for number in range(1, last + 2):  # of rounds that have ended, too; the closing round is the last
+            collect_late_ratings.with_options(task_run_name=f"collect late ratings: round {number}")(
+                first.at(number), settings
+            )
         for number in range(1, last + 1):
             waiting = advance_round(first.at(number), closing=False)
             if waiting is not None:
@@ -51,12 +55,7 @@ def advance_round(round_: Round, *, closing: bool) -> Waiting | None:
     if has_ended(round_, closing):
         return None
     name, number = round_.campaign.name, round_.number
-    settings, _ = open_round(name, number)
     with tagged(name, number):
-        for earlier in range(1, number + 1):
-            collect_late_ratings.with_options(task_run_name=f"collect late ratings: round {earlier}")(
-                round_.at(earlier), settings
-            )
         mine(name, number)
         for step in (triage, rectify):
             waiting: Any = step(name, number, closing=closing)

@@ -111,7 +111,10 @@ class BucketPictures:
         self.put(
             about, b"Pictures that Label Studio shows to people.\n"
         )  # it refuses folders without objects
-        site = urlsplit(settings.require("label_studio"))
+        settings.require("label_studio")
+        site = urlsplit(
+            str(settings.shown("label_studio"))
+        )  # no browser sends the user of an address as origin
         allow_pages(self.address(about), f"{site.scheme}://{site.netloc}", keys)
         bucket, prefix = split_object_uri(self.address(campaign))
         endpoint = object_store.endpoint()

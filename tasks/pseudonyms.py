@@ -20,7 +20,13 @@ from tasks.artifacts import ArtifactStore
 
 FOLDER = "people"
 SALT = f"{FOLDER}/salt"
-COLUMNS = ("rater", "annotator", "checker", "person")  # columns of records that hold a name
+COLUMNS = (
+    "rater",
+    "annotator",
+    "second_annotator",
+    "checker",
+    "person",
+)  # columns of records that hold a name
 _SALT_BYTES = 32
 _LEAST_LETTERS = 4
 

@@ -29,7 +29,7 @@ DEFAULT_INSTRUCTION = """<h3>How good is the predicted segmentation?</h3>
 <p>Press 1 to 5 or 0, then Enter. Please use <i>Label All Tasks</i> only,
 and do not discuss single images.</p>"""
 
-_PICTURE = re.compile(r"""(<img\b[^>]*?\bsrc\s*=\s*)(["'])(.*?)\2""", re.IGNORECASE | re.DOTALL)
+_PICTURE = re.compile(r"""(<img\b[^>]*?\ssrc\s*=\s*)("[^"]*"|'[^']*'|[^\s"'>]+)""", re.IGNORECASE)
 
 
 def save_instructions(store: ArtifactStore, campaign: Campaign) -> None:
@@ -76,7 +76,12 @@ def served_instructions(round_: Round, settings: Settings) -> str:
 
 def _with_pictures(page: str, replace: Callable[[str], str]) -> str:
     """The page with the `src` of every `<img>` replaced."""
-    return _PICTURE.sub(lambda found: f"{found[1]}{found[2]}{replace(found[3])}{found[2]}", page)
+
+    def replaced(found: re.Match[str]) -> str:
+        start, src = found[1], found[2].strip("\"'")
+        return f'{start}"{replace(src)}"'
+
+    return _PICTURE.sub(replaced, page)
 
 
 def _text_of(path: Path) -> str:

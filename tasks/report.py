@@ -42,7 +42,7 @@ from tasks.report_findings import (
     summary,
 )
 from tasks.report_gallery import GalleryData, gallery
-from tasks.report_masks import mask_rows, mask_tables
+from tasks.report_masks import MaskRows, mask_rows, mask_tables
 from tasks.report_page import CAMPAIGN_FILE, REPORT_FILE, Card, Curve, ReportData, TrialRow, render_report
 from tasks.report_raters import rater_findings, rater_tables
 from tasks.report_selection import selection_tables
@@ -127,6 +127,9 @@ def rows_without_names(round_: Round, rows: RoundRows) -> RoundRows:
         rows,
         answers=people.rows(rows.answers),
         costs=people.rows(rows.costs),
+        masks=MaskRows(
+            people.rows(rows.masks.masks), people.rows(rows.masks.turns), people.rows(rows.masks.doubles)
+        ),
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from configs.model_specs import LabelMaps
 from configs.schema import Campaign
-from tasks.answer_log import person_of
+from tasks.answer_log import DELETED, VALID, person_of
 from tasks.core.sampling import largest_set
 from tasks.report_masks import MaskRows
 from tasks.report_page import Fact, PlainTable
@@ -171,7 +171,10 @@ def cut_short_tables(campaign: Campaign, rows: RoundRows) -> tuple[PlainTable, .
         )
     rejects = tuple((r["stage"], r["item"], r["reason"]) for r in rows.rejects)
     aside = Counter((row["state"], person_of(row)) for row in rows.answers)
-    states = tuple((str(p), state, str(n)) for (state, p), n in sorted(aside.items()) if state != "valid")
+    states = tuple(
+        (str(p), state, str(n)) for (state, p), n in sorted(aside.items()) if state not in (VALID, DELETED)
+    )
+    deleted = tuple((str(p), str(n)) for (state, p), n in sorted(aside.items()) if state == DELETED)
     return (
         PlainTable(
             "Cut short",
@@ -193,6 +196,13 @@ def cut_short_tables(campaign: Campaign, rows: RoundRows) -> tuple[PlainTable, .
             ("person", "why", "answers"),
             states,
             "Every answer counts.",
+        ),
+        PlainTable(
+            "Deleted answers",
+            "Collected, then deleted in Label Studio by somebody. What counted goes on counting.",
+            ("person", "answers"),
+            deleted,
+            "No answer was deleted.",
         ),
     )
 

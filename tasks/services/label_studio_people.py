@@ -53,6 +53,10 @@ def ensure_account(
                     f"`madloop people add {name}`."
                 )
             user_id = _user_id(api, email)
+            if user_id is None:
+                raise TerminalServiceError(
+                    f"Label Studio at {url} made the account {email} without listing it."
+                )
             api.users.update(id=user_id, first_name=name)
         if not session.log_in(browser, email=email, password=password):
             raise TerminalServiceError(
@@ -60,8 +64,6 @@ def ensure_account(
                 "password. Set it again on the server with `label-studio reset_password --username "
                 f"{email}`, or restore the file with people's passwords."
             )
-    if user_id is None:
-        raise TerminalServiceError(f"Label Studio at {url} made the account {email}, but does not list it.")
     return Person(name=name, email=email, user_id=user_id)
 
 

@@ -15,7 +15,8 @@ from tasks.rounds import Round
 from tests.lib.written_campaigns import png, round_of, write_file
 
 PAGE = """<h3>Scores</h3>
-<p>5: <img width="200" src="good.png" alt="a good map"> 1: <IMG src='bad/one.jpg'></p>"""
+<p>5: <img width="200" src="good.png" alt="a good map"> 1: <IMG src='bad/one.jpg'>
+2: <img alt=poor src=good.png></p>"""
 
 
 def owners_round(root: Path, page: str = PAGE) -> Round:
@@ -49,7 +50,7 @@ def test_the_page_and_its_pictures_are_served_from_the_store(tmp_path: Path) -> 
     files = [
         settings.label_studio_files / unquote(a.removeprefix("/data/local-files/?d=")) for a in addresses
     ]
-    assert len(files) == 2
+    assert len(files) == 3
     for file in files:
         assert file.suffix == ".png"
         with Image.open(file) as picture:
@@ -69,6 +70,8 @@ def test_a_page_that_is_left_out_again_gives_way_to_our_text(tmp_path: Path) -> 
     ("page", "message"),
     [
         ('<img src="gone.png">', "shows a picture 'gone.png'"),
+        ("<img src=gone.png>", "shows a picture 'gone.png'"),
+        ('<img data-src="good.png" src="gone.png">', "shows a picture 'gone.png'"),
         ('<img src="page.html">', "a picture of .* cannot be used"),
         ('<img src="https://example.org/a.png">', "by their path from its own folder"),
         ('<img src="/etc/a.png">', "by their path from its own folder"),

@@ -95,11 +95,11 @@ def test_reasons_are_counted_with_how_many_of_them_led_to_failures() -> None:
 
 
 def test_a_set_smaller_than_asked_for_is_said_so_with_the_reason(campaign: Campaign) -> None:
-    (cut, rejects, aside) = cut_short_tables(campaign, ROUND)
+    (cut, rejects, aside, deleted) = cut_short_tables(campaign, ROUND)
     assert [row[:3] for row in cut.rows] == [("T", "2", "1")]
     assert "at most 4 images per main class" in cut.rows[0][3]
     assert rejects.rows == (("pool", "x.png", "damaged"),)
-    assert aside.rows == ()
+    assert aside.rows == deleted.rows == ()
     none = replace(ROUND, failures=[])
     assert [row[:3] for row in cut_short_tables(campaign, none)[0].rows][1] == ("S", "1", "0")
     assert len(cut_short_tables(campaign, replace(none, closing=True))[0].rows) == 1
@@ -130,6 +130,13 @@ def test_answers_that_do_not_count_are_listed_by_person_and_reason(campaign: Cam
         ("c", "skipped", "1"),
         ("x", "skipped", "2"),
     )
+
+
+def test_deleted_answers_are_listed_apart_from_those_that_do_not_count(campaign: Campaign) -> None:
+    rows = replace(ROUND, answers=[_answer("x", "deleted"), _drawing("z", "deleted"), _answer("x")])
+    *_, aside, deleted = cut_short_tables(campaign, rows)
+    assert aside.rows == ()
+    assert deleted.rows == (("x", "1"), ("z", "1"))
 
 
 def test_the_summary_says_how_the_scores_changed(campaign: Campaign) -> None:
