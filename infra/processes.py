@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import sys
@@ -25,6 +26,9 @@ from infra.guardian import ProcessStat, read_stat, session_members
 STOP_S = 30.0
 Name = TypeVar("Name", bound=str)
 LOOPBACK = "127.0.0.1"
+ANY_PORTS = range(20_000, 32_768)
+"""Where a service gets a port that it shall find free again after a stop: below those which the system hands
+to outgoing connections (Linux from 32,768, RFC 6335 from 49,152), any of which may sit on it just then."""
 
 
 @dataclass(frozen=True)
@@ -192,14 +196,14 @@ def _send(pid: int, start_ticks: int, number: signal.Signals) -> None:
 
 
 def choose_ports(wishes: Mapping[Name, Sequence[int]]) -> dict[Name, int]:
-    """A free loopback port for each name: the first free one of its wishes, otherwise any.
+    """A free loopback port for each name: the first free one of its wishes, otherwise any of `ANY_PORTS`.
 
-    All are held open until the last is chosen, so no two names get the same one.
+    A wish of 0 is for any port. All are held open until the last is chosen, so no two names get the same one.
     """
     chosen: dict[Name, int] = {}
     with contextlib.ExitStack() as held:
         for name, ports in wishes.items():
-            for port in (*ports, 0):
+            for port in (*filter(None, ports), *random.SystemRandom().sample(ANY_PORTS, 100), 0):
                 holder = _hold(port)
                 if holder is not None:
                     held.enter_context(holder)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from configs.classes import Classes, MaskEncoding
 from configs.image_sources import ImageSource
@@ -19,9 +18,8 @@ from configs.schema import Campaign
 from configs.sections import Section, Slug
 from models.decoding import read_header, read_mask
 from tasks.core.check_marks import CheckMark
-from tasks.core.confusion import confusion, joint_histogram
-from tasks.core.label_maps import VOID, decode_colour_mask
-from tasks.core.scores import image_miou
+from tasks.core.label_maps import VOID, decode_colour_mask, resized_map
+from tasks.core.scores import maps_miou
 from tasks.core.simulated_people import (
     SimulatedRater,
     SimulatedScore,
@@ -125,8 +123,8 @@ class Knowledge:
         known = self._known(image_id)
         miou = float("nan")
         if known.truth is not None and not known.out_of_domain:
-            truth = _resized(known.truth, shown.shape[0], shown.shape[1])
-            miou = image_miou(confusion(joint_histogram(truth, shown, self.config.classes.count)))
+            truth = resized_map(known.truth, *shown.shape)
+            miou = maps_miou(truth, shown, self.config.classes.count)
         return simulated_rating(
             miou,
             out_of_domain=known.out_of_domain,
@@ -181,7 +179,7 @@ class Knowledge:
         truth = self._known(image_id).truth
         if truth is None:
             raise DataError(f"A true mask of the image {image_id} was required, but there is none.")
-        return _resized(truth, size[0], size[1])
+        return resized_map(truth, *size)
 
     @cached_property
     def _training_masks(self) -> dict[str, Path]:
@@ -237,10 +235,3 @@ def _training_masks(source: ImageSource) -> dict[str, Path]:
     uris = find_image_files(source.images, what="training_set").uris
     files = [(uri, source.masks / f"{stem_of(uri)}.png") for uri in uris]
     return {hashlib.sha256(read_bytes(uri)).hexdigest(): mask for uri, mask in files if mask.is_file()}
-
-
-def _resized(label_map: LabelMap, height: int, width: int) -> LabelMap:
-    """The map at another size, nearest neighbour."""
-    if label_map.shape == (height, width):
-        return label_map
-    return np.asarray(Image.fromarray(label_map).resize((width, height), Image.Resampling.NEAREST))

@@ -97,16 +97,6 @@ def _stored_bytes(path: Path) -> NDArray[np.uint8]:
         return np.asarray(file, dtype=np.uint8)
 
 
-def nearest(label_map: LabelMap, height: int, width: int) -> LabelMap:
-    """`label_map` (h, w) at `height` x `width` pixels: each pixel the one under its centre."""
-    rows, columns = (
-        ((2 * np.arange(new) + 1) * old // (2 * new))
-        for new, old in zip((height, width), label_map.shape, strict=True)
-    )
-    resized: NDArray[np.uint8] = label_map[np.ix_(rows, columns)]
-    return resized
-
-
 def _is_same_shape(found: tuple[int, ...], wanted: tuple[int, int]) -> bool:
     """Whether `found` is `wanted` times one factor, up to a pixel of rounding."""
     height, width = found

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from models.finished_maps import FinishedMaps, nearest
+from models.finished_maps import FinishedMaps
 from models.preprocess import to_input
 from models.zoo import AnyModel, LoadedModel
-from tasks.core.label_maps import VOID
+from tasks.core.label_maps import VOID, resized_map
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def predict_sizes(model: AnyModel, image: InputImage, sizes: Sequence[tuple[int,
     if isinstance(model, FinishedMaps):
         shape = (image.pixels.shape[0], image.pixels.shape[1])
         stored = model.label_map(image.image_id, image.stem, shape)
-        return [Prediction(nearest(stored, *size), *[math.nan] * 4) for size in sizes]
+        return [Prediction(resized_map(stored, *size), *[math.nan] * 4) for size in sizes]
     with torch.inference_mode():
         # Always one image: batches are slower on the CPU (measured), and this way no map depends on which
         # images happened to share a batch.

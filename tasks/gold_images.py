@@ -7,14 +7,8 @@ from dataclasses import dataclass
 
 from configs.classes import Classes
 from tasks.core.digests import digest_of
-from tasks.core.gold_maps import (
-    RIGHT_SCORE,
-    WRONG_SCORE,
-    is_plainly_wrong,
-    resized_map,
-    without_void,
-)
-from tasks.core.label_maps import VOID, LabelMap
+from tasks.core.gold_maps import RIGHT_SCORE, WRONG_SCORE, is_plainly_wrong, without_void
+from tasks.core.label_maps import VOID, LabelMap, resized_map
 from tasks.labelled_sets import LabelledImage
 
 _PARTNERS = 10  # other images whose mask is tried as a wrong map, per image

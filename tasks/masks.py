@@ -12,9 +12,9 @@ from typing import Any
 
 from configs.settings import Settings
 from tasks.artifacts import ArtifactRef, Draft, StageKey
-from tasks.core.mask_quality import annotator_agreement
 from tasks.core.mask_turns import Accepted, Check, Disputed, Draw, Step, Unchecked
 from tasks.core.records import DOUBLE_MASKS, MASK_TURNS, MASKS
+from tasks.core.scores import maps_miou
 from tasks.errors import Waiting
 from tasks.label_studio_projects import newest_projects
 from tasks.mask_answers import MaskLog, marks_text
@@ -157,11 +157,13 @@ def turn_rows(mask: PlannedMask, log: MaskLog) -> list[Row]:
 def double_row(round_: Round, first: PlannedMask, second: PlannedMask, log: MaskLog) -> Row:
     """How far two people agree on an image: the first drawings of both, before any check."""
     store = round_.open_store()
-    drawn = [decode_mask_png(store.blob(mask.turns(log)[0].mask_digest, ".png")) for mask in (first, second)]
+    drawn, other = (
+        decode_mask_png(store.blob(mask.turns(log)[0].mask_digest, ".png")) for mask in (first, second)
+    )
     return {
         "image_id": first.image_id,
         "role": first.role,
         "annotator": first.assignment.author,
         "second_annotator": second.assignment.author,
-        "miou": annotator_agreement([(drawn[0], drawn[1])], round_.campaign.classes.count).miou,
+        "miou": maps_miou(drawn, other, round_.campaign.classes.count),
     }

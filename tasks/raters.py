@@ -10,12 +10,11 @@ import numpy as np
 
 from tasks.artifacts import ArtifactRef, Draft, StageKey
 from tasks.core.agreement import ordinal_alpha
-from tasks.core.consensus import Rating
 from tasks.core.opinion_intervals import opinion_intervals
-from tasks.core.rater_measures import Count
 from tasks.core.rater_screening import ScreenedRater, screen_raters
 from tasks.core.records import PANEL, RATED_ANSWERS, RATERS
 from tasks.core.score_matrix import score_matrix
+from tasks.rating_answers import is_about_candidate, rating_of
 from tasks.rounds import Round, remember
 from tasks.stage import stage_task
 
@@ -32,13 +31,12 @@ def rater_rows(answers: Iterable[Row]) -> list[Row]:
         for row in listed
         if row["expected_score"] is not None
     }
-    return [_rater_row(rater) for rater in screen_raters(map(_rating, listed), gold=gold)]
+    return [_rater_row(rater) for rater in screen_raters(map(rating_of, listed), gold=gold)]
 
 
 def panel_row(answers: Iterable[Row]) -> Row:
     """The row of `panel`, from rows of `rated_answers`: agreement on candidates that all raters scored."""
-    first = [row for row in answers if row["repeat"] == 0 and row["expected_score"] is None]
-    scores = score_matrix(map(_rating, first)).scores
+    scores = score_matrix(rating_of(row) for row in answers if is_about_candidate(row)).scores
     by_all = scores[~np.isnan(scores).any(axis=1)]
     intervals = opinion_intervals(scores)
     return {
@@ -50,17 +48,6 @@ def panel_row(answers: Iterable[Row]) -> Row:
     }
 
 
-def _rating(row: Row) -> Rating:
-    return Rating(
-        row["image_id"],
-        row["map_digest"],
-        row["rater"],
-        row["repeat"],
-        row["score"],
-        bool(row["out_of_domain"]),
-    )
-
-
 def _rater_row(rater: ScreenedRater) -> Row:
     return {
         "rater": rater.rater,
@@ -69,20 +56,16 @@ def _rater_row(rater: ScreenedRater) -> Row:
         "bias_error": _known(rater.bias_error),
         "inconsistency": _known(rater.inconsistency),
         "inconsistency_error": _known(rater.inconsistency_error),
-        "self_consistency": _share(rater.repeats),
+        "self_consistency": _known(rater.repeats.share),
         "n_repeats": rater.repeats.of,
-        "gold_accuracy": _share(rater.gold),
+        "gold_accuracy": _known(rater.gold.share),
         "n_gold": rater.gold.of,
         "rank_correlation": _known(rater.correlation.spearman),
-        "out_of_domain_rate": _share(rater.out_of_domain),
+        "out_of_domain_rate": _known(rater.out_of_domain.share),
         "bt500_outside": None if rater.bt500 is None else rater.bt500.above + rater.bt500.below,
         "bt500_rejected": None if rater.bt500 is None else rater.bt500.rejected,
         "flags": "; ".join(rater.flags),
     }
-
-
-def _share(count: Count) -> float | None:
-    return count.hits / count.of if count.of else None
 
 
 def _known(value: float) -> float | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tasks.answer_log import VALID, newest_valid, read_log
+from tasks.core.consensus import Rating
 from tasks.core.rating_needs import RatingNeed
 from tasks.core.records import ANSWERS, RATED_ANSWERS
 from tasks.rounds import Round, recall
@@ -17,6 +18,17 @@ Row = dict[str, Any]
 def need_of_row(row: Mapping[str, Any]) -> RatingNeed:
     """The need that a row of the log answers."""
     return RatingNeed(row["image_id"], row["map_digest"], row["rater"], row["repeat"])
+
+
+def rating_of(row: Mapping[str, Any]) -> Rating:
+    """A row of `rated_answers` as the core knows it."""
+    about = (row["image_id"], row["map_digest"], row["rater"], row["repeat"])
+    return Rating(*about, row["score"], bool(row["out_of_domain"]))
+
+
+def is_about_candidate(row: Mapping[str, Any]) -> bool:
+    """Whether a row of `rating_plan` or `rated_answers` is the rating of a candidate that counts."""
+    return row["repeat"] == 0 and row["expected_score"] is None
 
 
 def valid_answers(rows: Iterable[Row]) -> dict[RatingNeed, Row]:

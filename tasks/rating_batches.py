@@ -12,7 +12,7 @@ from tasks.core.adaptive_rating import AdaptiveRule, Ask, Panel, needed_ratings
 from tasks.core.rating_needs import RatingNeed, needs_in
 from tasks.core.records import DRAWING_ORDER, RATING_PLAN
 from tasks.decisions import decisions_of
-from tasks.rating_answers import answered
+from tasks.rating_answers import answered, is_about_candidate
 from tasks.rounds import Round
 from tasks.test_set_drawing import drawn_images
 
@@ -88,8 +88,3 @@ def rated_in_full(answers: Iterable[Row], raters: Collection[str]) -> set[str]:
     for row in answers:
         by_image.setdefault(row["image_id"], set()).add(row["rater"])
     return {image_id for image_id, given in by_image.items() if given >= set(raters)}
-
-
-def is_about_candidate(row: Row) -> bool:
-    """Whether a row of `rating_plan` or `rated_answers` is the rating of a candidate that counts."""
-    return row["repeat"] == 0 and row["expected_score"] is None

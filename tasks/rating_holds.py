@@ -3,63 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
-from tasks.core.rater_flags import ScreeningRule
+from tasks.core.rater_flags import ScreeningRule, out_of_domain_flags
+from tasks.core.rater_measures import declared_out_of_domain
 from tasks.errors import WaitingForWord
-
-RULE = ScreeningRule()  # a rater who is flagged by the screening is one to say a word on
+from tasks.rating_answers import rating_of
 
 Row = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Declarations:
-    """How many candidates a rater declared out of domain.
-
-    Attributes:
-        rater: who.
-        declared: images, of `rated`.
-        rated: images that the rater answered about.
-        panel_share: the median of all raters' shares, 0..1.
-    """
-
-    rater: str
-    declared: int
-    rated: int
-    panel_share: float
-
-    @property
-    def needs_a_word(self) -> bool:
-        """Whether the share is above three times the panel's median."""
-        return (
-            self.declared >= RULE.out_of_domain_count
-            and self.declared / self.rated > RULE.out_of_domain * self.panel_share
-        )
-
-    def __str__(self) -> str:
-        return (
-            f"declared {self.declared} of {self.rated} images out of domain, more than "
-            f"{RULE.out_of_domain:g} times the panel's median of {self.panel_share:.1%}"
-        )
-
-
-def declarations(answers: Iterable[Row]) -> list[Declarations]:
-    """What every rater declared, by name.
+def far_from_the_panel(answers: Iterable[Row]) -> dict[str, str]:
+    """Raters whom the screening flags for what they declared, and its words; by name.
 
     Args:
         answers: rows of `rated_answers` about candidates, of repeat 0.
     """
-    by_rater: dict[str, list[bool]] = {}
-    for row in answers:
-        by_rater.setdefault(row["rater"], []).append(bool(row["out_of_domain"]))
-    shares = [sum(given) / len(given) for given in by_rater.values()]
-    return [
-        Declarations(rater, sum(given), len(given), median(shares))
-        for rater, given in sorted(by_rater.items())
-    ]
+    counts = dict(sorted(declared_out_of_domain(map(rating_of, answers)).items()))
+    flags = (out_of_domain_flags(list(counts.values()), i, ScreeningRule()) for i in range(len(counts)))
+    return {rater: "; ".join(words) for rater, words in zip(counts, flags, strict=True) if words}
 
 
 def word_needed(
@@ -69,18 +31,16 @@ def word_needed(
 
     Args:
         campaign: its name, for the command.
-        answers: as for `declarations`.
+        answers: as for `far_from_the_panel`.
         decided: raters on whom the owner has given a word.
         called: rater -> pseudonym; Prefect keeps what this says.
     """
-    held = [d for d in declarations(answers) if d.needs_a_word and d.rater not in decided]
+    held = {called(r): words for r, words in far_from_the_panel(answers).items() if r not in decided}
     if not held:
         return None
-    names = [called(d.rater) for d in held]
-    found = "; ".join(f"{name} {d}" for name, d in zip(names, held, strict=True))
+    found = "; ".join(f"{name}: {words}" for name, words in held.items())
     commands = "; ".join(
-        f"`madloop decide {campaign} --rater {name} --out-of-domain accept` (or `disregard`)"
-        for name in names
+        f"`madloop decide {campaign} --rater {name} --out-of-domain accept` (or `disregard`)" for name in held
     )
     reason = f"{found}. Look at these images, then say {commands}"
-    return WaitingForWord(f"a word on {', '.join(names)}", done=0, needed=len(held), reason=reason)
+    return WaitingForWord(f"a word on {', '.join(held)}", done=0, needed=len(held), reason=reason)

@@ -7,11 +7,11 @@ from collections.abc import Set as AbstractSet
 from math import isnan
 from typing import Any
 
-from tasks.core.consensus import Consensus, Rating, consensus
+from tasks.core.consensus import Consensus, consensus
 from tasks.core.opinion_intervals import opinion_intervals
 from tasks.core.rating_needs import RatingNeed, needs_in
 from tasks.core.score_matrix import score_matrix
-from tasks.rating_batches import is_about_candidate
+from tasks.rating_answers import is_about_candidate, rating_of
 
 Row = dict[str, Any]
 
@@ -24,10 +24,7 @@ def rate(answers: Iterable[Row], model_version: str, in_full: AbstractSet[str] |
         model_version: whose maps were rated.
         in_full: images that all raters answered about; None for all.
     """
-    ratings = [
-        Rating(r["image_id"], r["map_digest"], r["rater"], r["repeat"], r["score"], bool(r["out_of_domain"]))
-        for r in answers
-    ]
+    ratings = [rating_of(row) for row in answers]
     matrix = score_matrix(ratings)
     intervals = opinion_intervals(matrix.scores)
     bounds = dict(zip(matrix.shown, zip(intervals.low, intervals.high, strict=True), strict=True))

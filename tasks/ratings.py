@@ -20,11 +20,10 @@ from tasks.label_studio_projects import RATING_WORK, newest_projects
 from tasks.labelling import Screen, label_studio, open_project, picture_folder
 from tasks.progress import progress
 from tasks.pseudonyms import Pseudonyms
-from tasks.rating_answers import answered
+from tasks.rating_answers import answered, is_about_candidate
 from tasks.rating_batches import (
     adaptive_rule,
     disregarded_raters,
-    is_about_candidate,
     needs_so_far,
     rated_in_full,
 )

@@ -7,10 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from tasks.artifacts import ArtifactStore
-from tasks.core.mask_quality import returns_by_error, returns_by_turn
+from tasks.core.mask_quality import annotator_agreement, returns_by_error, returns_by_turn
 from tasks.core.mask_turns import Checked, Turn
 from tasks.core.records import DOUBLE_MASKS, MASK_TURNS, MASKS
 from tasks.labelled_sets import DISPUTED
@@ -95,25 +93,13 @@ def _errors(turns: Iterable[Sequence[Turn]]) -> PlainTable:
 
 
 def _agreement(doubles: Sequence[Row]) -> PlainTable:
-    values = np.array([row["miou"] for row in doubles], dtype=np.float64)
-    defined = values[~np.isnan(values)]
-    rows = (
-        (
-            (
-                f"{defined.mean():.3f}",
-                f"{defined.min():.3f}",
-                str(defined.size),
-                str(values.size - defined.size),
-            ),
-        )
-        if defined.size
-        else ()
-    )
+    agreed = annotator_agreement([row["miou"] for row in doubles])
+    cells = (f"{agreed.mean:.3f}", f"{agreed.least:.3f}", str(agreed.n_images), str(agreed.n_undefined))
     return PlainTable(
         "Agreement of annotators",
         "mIoU of two people's first drawings of the same images, before any check.",
         ("mean mIoU", "least", "images", "undefined"),
-        rows,
+        (cells,) if agreed.n_images else (),
         "No image was drawn twice.",
     )
 

@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from tasks.core.confusion import confusion, joint_histogram
 from tasks.core.label_maps import VOID, LabelMap, check_label_map
-from tasks.core.scores import image_miou
+from tasks.core.scores import maps_miou
 
 RIGHT_SCORE, WRONG_SCORE = 5, 1
 PLAINLY_WRONG = 0.2  # image mIoU below it is `bad` on the scale of simulated people, too
@@ -41,15 +40,6 @@ def without_void(truth: LabelMap) -> LabelMap:
     return filled
 
 
-def resized_map(label_map: LabelMap, height: int, width: int) -> LabelMap:
-    """The map at another size, in pixels, by nearest neighbour: no class appears that was not there."""
-    check_label_map(label_map, "label_map")
-    rows = (np.arange(height) * 2 + 1) * label_map.shape[0] // (2 * height)
-    columns = (np.arange(width) * 2 + 1) * label_map.shape[1] // (2 * width)
-    resized: LabelMap = label_map[np.ix_(rows, columns)]
-    return resized
-
-
 def is_plainly_wrong(truth: LabelMap, shown: LabelMap, n_classes: int) -> bool:
     """Whether the mIoU of the image, over the classes in either map, is below .2.
 
@@ -58,4 +48,4 @@ def is_plainly_wrong(truth: LabelMap, shown: LabelMap, n_classes: int) -> bool:
         shown: (H, W) uint8, another image's mask at this size.
         n_classes: C.
     """
-    return image_miou(confusion(joint_histogram(truth, shown, n_classes))) < PLAINLY_WRONG
+    return maps_miou(truth, shown, n_classes) < PLAINLY_WRONG

@@ -182,6 +182,17 @@ def main_class(areas_row: NDArray[np.int64], foreground: Sequence[int]) -> int |
     return best
 
 
+def resized_map(label_map: LabelMap, height: int, width: int) -> LabelMap:
+    """The map at another size, in pixels: each pixel the one under its centre, so no new class appears."""
+    check_label_map(label_map, "label_map")
+    rows, columns = (
+        (2 * np.arange(new) + 1) * old // (2 * new)
+        for new, old in zip((height, width), label_map.shape, strict=True)
+    )
+    resized: LabelMap = label_map[np.ix_(rows, columns)]
+    return resized
+
+
 def map_digest(label_map: LabelMap) -> str:
     """SHA-256 of a map's size and pixels, 64 hex digits; equal bytes in another shape differ."""
     check_label_map(label_map, "label_map")

@@ -1,7 +1,4 @@
-"""What checks and second drawings say of the masks: how many came back and why, how far annotators agree.
-
-Legend: H, W height and width in pixels; C number of classes.
-"""
+"""What checks and second drawings say of the masks: how many came back and why, how far annotators agree."""
 
 from __future__ import annotations
 
@@ -12,10 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tasks.core.check_marks import ERROR_TYPES
-from tasks.core.confusion import confusion, joint_histogram
-from tasks.core.label_maps import LabelMap
 from tasks.core.mask_turns import Turn
-from tasks.core.scores import image_miou
 
 
 @dataclass(frozen=True)
@@ -40,15 +34,16 @@ class TurnReturns:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far two annotators agree on images that both drew.
+    """How far annotators agree on images that two of them drew.
 
     Attributes:
-        miou: mean over the images of the mIoU of their two masks, 0..1, higher is better; NaN without images.
+        mean, least: over the images, of the mIoU of the two masks, 0..1, higher is better; NaN without any.
         n_images: images in the mean.
         n_undefined: images left out: every pixel is void in one mask or the other.
     """
 
-    miou: float
+    mean: float
+    least: float
     n_images: int
     n_undefined: int
 
@@ -88,25 +83,21 @@ def returns_by_error(masks: Iterable[Sequence[Turn]]) -> dict[str, int]:
     return counts
 
 
-def annotator_agreement(pairs: Iterable[tuple[LabelMap, LabelMap]], n_classes: int) -> Agreement:
-    """Mean mIoU between two people's masks of the same images.
+def annotator_agreement(mious: Sequence[float]) -> Agreement:
+    """What the mIoUs between two people's masks of the same images say together.
 
-    The mIoU of an image is over the classes present in either mask, so it does not matter whose mask comes
-    first: neither is the truth. (The mIoU of a set takes its classes from the truth, and would not do.)
+    The mIoU of an image is over the classes present in either mask (`maps_miou`), so it does not matter whose
+    mask comes first: neither is the truth. (The mIoU of a set takes its classes from the truth, and would not
+    do.)
 
     Args:
-        pairs: two (H, W) uint8 masks per image, one size each.
-        n_classes: C.
-
-    Raises:
-        ValueError: two sizes, or a value that is neither a class index nor void.
+        mious: of every image that was drawn twice, 0..1, NaN where it is undefined.
 
     Source:
         docs/equations.md, Agreement of annotators.
     """
-    values = np.array(
-        [image_miou(confusion(joint_histogram(a, b, n_classes))) for a, b in pairs], dtype=np.float64
-    )
+    values = np.array(mious, dtype=np.float64)
     defined = values[~np.isnan(values)]
-    mean = float(defined.mean()) if defined.size else float("nan")
-    return Agreement(mean, int(defined.size), int(values.size - defined.size))
+    if not defined.size:
+        return Agreement(float("nan"), float("nan"), 0, values.size)
+    return Agreement(float(defined.mean()), float(defined.min()), defined.size, values.size - defined.size)

@@ -33,12 +33,11 @@ class RankCorrelation:
     """How the order of a rater's scores agrees with that of the others' mean.
 
     Attributes:
-        spearman, kendall: -1..1 (Kendall's is tau-b); NaN if either side has one value only.
+        spearman: -1..1; NaN if either side has one value only.
         n_images: images that the rater and another one scored.
     """
 
     spearman: float
-    kendall: float
     n_images: int
 
 
@@ -103,10 +102,8 @@ def rank_correlations(unbiased: Scores) -> list[RankCorrelation]:
 
 def _correlation(a: Scores, b: Scores) -> RankCorrelation:
     if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
-        return RankCorrelation(float("nan"), float("nan"), len(a))
-    return RankCorrelation(
-        float(stats.spearmanr(a, b).statistic), float(stats.kendalltau(a, b).statistic), len(a)
-    )
+        return RankCorrelation(float("nan"), len(a))
+    return RankCorrelation(float(stats.spearmanr(a, b).statistic), len(a))
 
 
 def _shown(rating: Rating) -> Shown:

@@ -89,13 +89,14 @@ def screen_raters(
     unbiased = matrix.scores - np.nan_to_num(model.bias)
     columns = range(len(matrix.raters))
     correlations = rank_correlations(unbiased)
-    by_name = {
-        "repeats": repeats_within_one(answers),
-        "gold": gold_within_one(answers, gold),
-        "out": declared_out_of_domain(a for a in answers if (a.image_id, a.map_digest) not in gold),
-    }
+    about_candidates = (a for a in answers if (a.image_id, a.map_digest) not in gold)
     repeats, golden, out = (
-        [counts.get(rater, NO_COUNT) for rater in matrix.raters] for counts in by_name.values()
+        [counts.get(rater, NO_COUNT) for rater in matrix.raters]
+        for counts in (
+            repeats_within_one(answers),
+            gold_within_one(answers, gold),
+            declared_out_of_domain(about_candidates),
+        )
     )
     bt500 = screen_observers(matrix.scores)
     tests = [

@@ -35,6 +35,9 @@ def score_matrix(ratings: Iterable[Rating]) -> ScoreMatrix:
     Args:
         ratings: at most one per image, map, rater and repeat. Whoever gave any answer has a column, and what
             anybody answered about has a row.
+
+    Raises:
+        ValueError: two answers of one rater about one map with repeat 0.
     """
     answers = list(ratings)
     shown = sorted({(a.image_id, a.map_digest) for a in answers})
@@ -42,9 +45,18 @@ def score_matrix(ratings: Iterable[Rating]) -> ScoreMatrix:
     row = {key: i for i, key in enumerate(shown)}
     column = {name: i for i, name in enumerate(raters)}
     scores = np.full((len(shown), len(raters)), np.nan)
+    counted: set[tuple[int, int]] = set()
     for a in answers:
-        if a.repeat == 0 and a.score is not None and not a.out_of_domain:
-            scores[row[(a.image_id, a.map_digest)], column[a.rater]] = a.score
+        if a.repeat == 0:
+            cell = row[(a.image_id, a.map_digest)], column[a.rater]
+            if cell in counted:
+                raise ValueError(
+                    f"one answer of repeat 0 per image, map and rater is required, got two of {a.rater!r} "
+                    f"about image {a.image_id}; drop the older one"
+                )
+            counted.add(cell)
+            if a.score is not None and not a.out_of_domain:
+                scores[cell] = a.score
     return ScoreMatrix(tuple(shown), tuple(raters), scores)
 
 

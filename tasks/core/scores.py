@@ -10,6 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.core.confusion import confusion, joint_histogram
+from tasks.core.label_maps import LabelMap
+
 
 @dataclass(frozen=True, eq=False)
 class SetScores:
@@ -59,11 +62,11 @@ def set_iou(confusions: NDArray[np.int64]) -> SetScores:
     )
 
 
-def image_miou(confusion: NDArray[np.int64]) -> float:
+def image_miou(counts: NDArray[np.int64]) -> float:
     """mIoU of one image over the classes present in the truth or in the prediction.
 
     Args:
-        confusion: (C, C) int64, px, true x predicted, void left out.
+        counts: (C, C) int64, px, true x predicted, void left out.
 
     Returns:
         0..1, or NaN if no class is present.
@@ -71,9 +74,26 @@ def image_miou(confusion: NDArray[np.int64]) -> float:
     Raises:
         ValueError: wrong shape.
     """
-    if confusion.ndim != 2 or confusion.shape[0] != confusion.shape[1]:
-        raise ValueError(f"`confusion` must be (C, C), got shape {confusion.shape}")
-    hits = np.diagonal(confusion)
-    union = confusion.sum(axis=1) + confusion.sum(axis=0) - hits
+    if counts.ndim != 2 or counts.shape[0] != counts.shape[1]:
+        raise ValueError(f"`counts` must be (C, C), got shape {counts.shape}")
+    hits = np.diagonal(counts)
+    union = counts.sum(axis=1) + counts.sum(axis=0) - hits
     present = union > 0
     return float((hits[present] / union[present]).mean()) if present.any() else float("nan")
+
+
+def maps_miou(a: LabelMap, b: LabelMap, n_classes: int) -> float:
+    """mIoU between two maps of one image over the classes present in either; symmetric.
+
+    Args:
+        a: (H, W) uint8.
+        b: the same size; pixels that are void in either map are left out.
+        n_classes: C.
+
+    Returns:
+        0..1, or NaN if every pixel is void in one or the other.
+
+    Raises:
+        ValueError: two sizes, or a value that is neither a class index nor void.
+    """
+    return image_miou(confusion(joint_histogram(a, b, n_classes)))

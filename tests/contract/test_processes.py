@@ -141,6 +141,15 @@ def test_a_taken_port_is_not_chosen_and_no_port_is_chosen_twice() -> None:
     assert len(set(chosen.values())) == 3
 
 
+def test_any_port_is_none_that_an_outgoing_connection_may_sit_on_after_a_restart() -> None:
+    outgoing = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()
+
+    chosen = processes.choose_ports({str(n): [0] for n in range(20)})
+
+    assert len(set(chosen.values())) == 20
+    assert max(chosen.values()) < int(outgoing[0])
+
+
 def test_a_port_counts_as_ours_only_if_one_of_our_processes_listens(launch: Launch) -> None:
     listener = "import socket; s = socket.create_server(('127.0.0.1', {port})); s.accept()"
     stranger = processes._hold(0)

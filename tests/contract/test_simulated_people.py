@@ -26,10 +26,9 @@ from configs.logins import ensure_logins
 from configs.settings import CHECKOUT, Settings
 from infra.simulated_truth import PeopleConfig, people_config
 from tasks.core.brush_masks import BrushRegion, compose_mask, regions_of
-from tasks.core.confusion import confusion, joint_histogram
 from tasks.core.label_maps import VOID, colourise, map_digest
 from tasks.core.rle import decode_brush
-from tasks.core.scores import image_miou
+from tasks.core.scores import maps_miou
 from tasks.core.simulated_people import SimulatedRater, simulated_check, simulated_rating
 from tasks.services.label_studio import LabelStudioService
 from tasks.services.label_studio_answers import Answer, brush_result, parse_rating, parse_regions
@@ -179,7 +178,7 @@ def _expected(config: PeopleConfig, rater: str, scene: Scene) -> tuple[int | Non
         noise=0.7,
         out_of_domain_probability=0.7,
     )
-    miou = image_miou(confusion(joint_histogram(scene.truth, scene.shown, 3)))
+    miou = maps_miou(scene.truth, scene.shown, 3)
     given = simulated_rating(
         miou,
         out_of_domain=scene.stem == "scene4",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tasks.core.gold_maps import is_plainly_wrong, resized_map, without_void
+from tasks.core.gold_maps import is_plainly_wrong, without_void
 
 VOID = 255
 
@@ -28,14 +28,6 @@ def test_a_mask_without_void_is_itself_and_one_of_void_alone_is_refused() -> Non
     assert without_void(truth) is truth
     with pytest.raises(ValueError, match="labelled pixel"):
         without_void(np.full((2, 2), VOID, np.uint8))
-
-
-def test_a_map_is_resized_by_nearest_neighbour() -> None:
-    label_map = array([0, 1], [2, 3])
-    np.testing.assert_array_equal(
-        array([0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 3, 3], [2, 2, 3, 3]), resized_map(label_map, 4, 4)
-    )
-    np.testing.assert_array_equal(label_map, resized_map(resized_map(label_map, 8, 6), 2, 2))
 
 
 def test_plainly_wrong_is_an_image_miou_below_a_fifth() -> None:

@@ -4,6 +4,8 @@ import hashlib
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tasks.core.label_maps import (
     class_areas,
@@ -13,6 +15,7 @@ from tasks.core.label_maps import (
     main_class,
     map_digest,
     overlay,
+    resized_map,
 )
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
@@ -116,3 +119,25 @@ def test_digest_tells_shapes_apart_and_ignores_memory_layout() -> None:
     label_map = np.arange(12, dtype=np.uint8).reshape(3, 4)
     assert map_digest(label_map) != map_digest(label_map.reshape(4, 3))
     assert map_digest(label_map) == map_digest(np.asfortranarray(label_map))
+
+
+def test_a_map_is_resized_by_nearest_neighbour() -> None:
+    label_map = u8([0, 1], [2, 3])
+    np.testing.assert_array_equal(
+        u8([0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 3, 3], [2, 2, 3, 3]), resized_map(label_map, 4, 4)
+    )
+    np.testing.assert_array_equal(label_map, resized_map(resized_map(label_map, 8, 6), 2, 2))
+
+
+@given(st.tuples(*[st.integers(1, 40)] * 4), st.integers(0, 2**32 - 1))
+def test_resizing_takes_the_pixel_under_each_centre(sides: tuple[int, int, int, int], seed: int) -> None:
+    height, width, new_height, new_width = sides
+    values = np.random.default_rng(seed).integers(0, 4, (height, width), dtype=np.uint8)
+    resized = resized_map(values, new_height, new_width)
+    assert resized.shape == (new_height, new_width)
+    for row in range(new_height):
+        for column in range(new_width):
+            # exact: centres in units of half a new pixel
+            old_row = ((2 * row + 1) * height) // (2 * new_height)
+            old_column = ((2 * column + 1) * width) // (2 * new_width)
+            assert resized[row, column] == values[old_row, old_column]

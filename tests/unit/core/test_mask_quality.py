@@ -14,6 +14,7 @@ from tasks.core.mask_quality import (
     returns_by_turn,
 )
 from tasks.core.mask_turns import Checked, Turn
+from tasks.core.scores import maps_miou
 
 EDGE, MISSED = CheckMark("boundary", 1.0, 1.0), CheckMark("missed object", 2.0, 2.0)
 ONCE = Turn(1, "a", Checked("a", "bob", accepted=False, marks=(EDGE, EDGE, MISSED)))
@@ -39,17 +40,18 @@ def test_returns_by_error_count_masks_not_marks_and_no_accepted_ones() -> None:
     }
 
 
-def test_agreement_is_the_mean_over_images_of_classes_in_either_mask() -> None:
+def test_two_masks_are_compared_over_the_classes_in_either() -> None:
     same = np.array([[0, 1], [1, 1]], dtype=np.uint8)
     other = np.array([[0, 1], [1, 2]], dtype=np.uint8)  # classes: 1/1, 2/3, 0/1
     void = np.full((2, 2), 255, dtype=np.uint8)
-    agreement = annotator_agreement([(same, same), (same, other), (same, void)], 3)
-    assert agreement.miou == pytest.approx((1 + (1 + 2 / 3 + 0) / 3) / 2)
-    assert (agreement.n_images, agreement.n_undefined) == (2, 1)
-    assert annotator_agreement([(other, same)], 3) == annotator_agreement([(same, other)], 3)
+    assert maps_miou(same, same, 3) == 1
+    assert maps_miou(same, other, 3) == maps_miou(other, same, 3) == pytest.approx((1 + 2 / 3 + 0) / 3)
+    assert math.isnan(maps_miou(same, void, 3))
 
 
-def test_no_pairs_have_no_agreement() -> None:
-    agreement = annotator_agreement([], 3)
-    assert math.isnan(agreement.miou)
-    assert agreement == Agreement(agreement.miou, 0, 0)
+def test_agreement_is_the_mean_over_images_where_it_is_defined() -> None:
+    assert annotator_agreement([1.0, math.nan, 0.5]) == Agreement(0.75, 0.5, 2, 1)
+    for nothing in ([], [math.nan]):
+        agreement = annotator_agreement(nothing)
+        assert math.isnan(agreement.mean)
+        assert (agreement.n_images, agreement.n_undefined) == (0, len(nothing))

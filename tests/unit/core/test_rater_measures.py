@@ -57,7 +57,6 @@ def test_correlation_with_the_mean_of_the_others_by_hand() -> None:
     scores = np.array([[1, 1, 1], [4, 2, 2], [3, 3, 3], [5, 4, 4]], dtype=float)
     first = rank_correlations(scores)[0]
     assert first.spearman == pytest.approx(0.8)
-    assert first.kendall == pytest.approx(4 / 6)
     assert first.n_images == 4
 
 
@@ -65,4 +64,4 @@ def test_one_value_only_has_no_correlation() -> None:
     scores = np.array([[3, 1], [3, 2], [3, NAN]], dtype=float)
     found = rank_correlations(scores)
     assert [c.n_images for c in found] == [2, 2]
-    assert all(math.isnan(c.spearman) and math.isnan(c.kendall) for c in found)
+    assert all(math.isnan(c.spearman) for c in found)

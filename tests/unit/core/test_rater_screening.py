@@ -103,6 +103,16 @@ def test_of_one_or_two_raters_nobody_is_called_biased_or_inconsistent(n_raters: 
     assert set(flags(screen_raters(rated(chosen), gold={})).values()) == {""}
 
 
+@pytest.mark.parametrize(
+    "second", [Rating("0", "map", "good0", 0, 5, False), Rating("0", "map", "good0", 0, None, True)]
+)
+def test_two_answers_of_one_rater_about_one_map_are_refused(second: Rating) -> None:
+    answers = [Rating("0", "map", "good0", 0, 1, False), Rating("0", "map", "good1", 0, 1, False)]
+    for order in ([*answers, second], [second, *answers]):
+        with pytest.raises(ValueError, match="got two of 'good0' about image 0; drop the older one"):
+            screen_raters(order, gold={})
+
+
 def test_no_ratings_have_no_raters() -> None:
     assert screen_raters([], gold={}) == []
 

@@ -7,12 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 from configs.model_specs import LabelMaps
-from models.finished_maps import FinishedMaps, LabelMapError, nearest
+from models.finished_maps import FinishedMaps, LabelMapError
 from models.inference import InputImage, predict, predict_sizes
 from models.weights import model_digest
 from models.zoo import build_network, load_model
@@ -73,20 +71,6 @@ def test_a_scaled_map_fits_its_image_and_every_asked_size(tmp_path: Path) -> Non
     ):
         expected = Image.fromarray(MAP).resize(size[::-1], Image.Resampling.NEAREST)
         assert prediction.label_map.tolist() == np.asarray(expected).tolist()
-
-
-@given(st.tuples(*[st.integers(1, 40)] * 4), st.integers(0, 2**32 - 1))
-def test_resizing_takes_the_pixel_under_each_centre(sides: tuple[int, int, int, int], seed: int) -> None:
-    height, width, new_height, new_width = sides
-    values = np.random.default_rng(seed).integers(0, 4, (height, width), dtype=np.uint8)
-    resized = nearest(values, new_height, new_width)
-    assert resized.shape == (new_height, new_width)
-    for row in range(new_height):
-        for column in range(new_width):
-            # exact: centres in units of half a new pixel
-            old_row = ((2 * row + 1) * height) // (2 * new_height)
-            old_column = ((2 * column + 1) * width) // (2 * new_width)
-            assert resized[row, column] == values[old_row, old_column]
 
 
 @pytest.mark.parametrize(

@@ -47,10 +47,11 @@ except TerminalServiceError as error:
     print(error)
 """
 PICTURES = """
+from tasks.picture_places import LocalPictures
 from tasks.served_pictures import PictureFolder
 import numpy as np
 limit()
-pictures = PictureFolder(root / "served", "small")
+pictures = PictureFolder(LocalPictures(root / "served"), "small")
 try:
     pictures.put_map(np.zeros((24, 32), np.uint8), round_of(root).campaign.classes)
 except TerminalServiceError as error:

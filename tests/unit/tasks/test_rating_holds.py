@@ -11,7 +11,7 @@ from tasks.artifacts import ArtifactRef
 from tasks.core.records import RATED_ANSWERS, RATINGS
 from tasks.decisions import Decision, Word, decisions_of, note_decision
 from tasks.errors import WaitingForWord
-from tasks.rating_holds import declarations, word_needed
+from tasks.rating_holds import far_from_the_panel, word_needed
 from tests.lib.fake_label_studio import FakeLabelStudio
 from tests.lib.rating_rounds import RatingRound, rating_round
 
@@ -19,10 +19,13 @@ from tests.lib.rating_rounds import RatingRound, rating_round
 def declared(**counts: int) -> list[dict[str, Any]]:
     """Each rater's answers about 20 images, so many of them out of domain."""
     return [
-        {"rater": rater, "out_of_domain": number < count}
+        {
+            "image_id": str(number), "map_digest": "m", "rater": rater, "repeat": 0,
+            "score": None if number < count else 3, "out_of_domain": number < count,
+        }
         for rater, count in counts.items()
         for number in range(20)
-    ]
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -38,7 +41,7 @@ def declared(**counts: int) -> list[dict[str, Any]]:
 )
 def test_more_than_three_times_the_median_needs_a_word(counts: dict[str, int], held: list[str]) -> None:
     rows = declared(**counts)
-    assert [d.rater for d in declarations(rows) if d.needs_a_word] == held
+    assert list(far_from_the_panel(rows)) == held
     waiting = word_needed("c", rows, [], str)
     assert (waiting is not None) == bool(held)
     assert word_needed("c", rows, held, str) is None
@@ -49,7 +52,7 @@ def test_the_state_says_whom_why_and_by_which_command() -> None:
     assert waiting is not None
     assert waiting.what == "a word on person-k7f2"
     assert (
-        "person-k7f2 declared 9 of 20 images out of domain, more than 3 times the panel's median of 5.0%"
+        "person-k7f2: 9 of 20 images declared out of domain, more than 3 times the panel's median of 5.0%"
         in str(waiting)
     )
     assert "madloop decide streets --rater person-k7f2 --out-of-domain accept" in str(waiting)
