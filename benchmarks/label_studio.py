@@ -103,7 +103,7 @@ def import_answered(api: Any, project_id: int, tasks: list[Task], user_id: int) 
 
 def check_collected(answers: list[Answer], tasks: list[Task], user_id: int) -> None:
     """Fail unless every task has its one answer, of the right score and author."""
-    scores = {a.key: parse_rating(a) for a in answers if a.is_by(user_id)}
+    scores = {a.key: parse_rating(a) for a in answers if a.is_by([user_id])}
     expected = {task.key: ParsedRating(1 + n % 5, out_of_domain=False) for n, task in enumerate(tasks)}
     if len(answers) != len(tasks) or scores != expected:
         raise AssertionError(

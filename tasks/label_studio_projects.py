@@ -28,14 +28,20 @@ class RemadeProject:
     numbers: tuple[int, ...]
 
 
-def note_project(round_: Round, work: str, person: str, project_id: int) -> None:
-    """Note a person's project of this round; if it is not the first, say so in the log of the run."""
+def note_project(round_: Round, work: str, person: str, project_id: int, account: int) -> None:
+    """Note a person's project of this round and who works there; warn if it is not the first.
+
+    Args:
+        round_: the round.
+        work: "rating", "masks" or "checks".
+        person: whose project it is.
+        project_id: of Label Studio.
+        account: id of the person's user there; who was removed and added again has a further one.
+    """
     store = round_.open_store()
     known = _numbers(round_, work, person)
-    if project_id in known:
-        return
-    store.storage.put_if_absent(f"{_folder(round_, work, person)}/{project_id}", b"")
-    if known:
+    store.storage.put_if_absent(f"{_folder(round_, work, person)}/{project_id}.{account}", b"")
+    if known and project_id not in known:
         called = Pseudonyms(store).of(person)
         warn(
             f"The Label Studio project {max(known)} ({work}, {called}, round {round_.number}) is gone: "
@@ -49,6 +55,11 @@ def people_asked(round_: Round, work: str) -> list[str]:
     top = f"{_top(round_)}/{work}"
     names = round_.open_store().storage.names(top)
     return sorted({name.removeprefix(f"{top}/").split("/")[0] for name in names})
+
+
+def accounts_of(round_: Round, work: str, person: str) -> frozenset[int]:
+    """Ids of all users of Label Studio that the person has worked as, removed ones, too."""
+    return frozenset(account for _, account in _noted(round_, work, person))
 
 
 def newest_projects(round_: Round, places: Iterable[tuple[str, str]]) -> tuple[tuple[str, int], ...]:
@@ -67,8 +78,14 @@ def remade_projects(round_: Round) -> list[RemadeProject]:
 
 
 def _numbers(round_: Round, work: str, person: str) -> tuple[int, ...]:
+    return tuple(sorted({project_id for project_id, _ in _noted(round_, work, person)}))
+
+
+def _noted(round_: Round, work: str, person: str) -> list[tuple[int, int]]:
+    """(project, account) of all that was noted of a person's work."""
     names = round_.open_store().storage.names(_folder(round_, work, person))
-    return tuple(sorted(int(name.rpartition("/")[2]) for name in names))
+    parts = (name.rpartition("/")[2].split(".") for name in names)
+    return [(int(project_id), int(account)) for project_id, account in parts]
 
 
 def _top(round_: Round) -> str:

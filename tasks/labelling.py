@@ -10,7 +10,7 @@ from configs.locations import is_object_uri
 from configs.logins import ensure_logins
 from configs.settings import Settings
 from tasks.errors import ConfigError, ServiceError
-from tasks.label_studio_projects import note_project
+from tasks.label_studio_projects import accounts_of, note_project
 from tasks.picture_places import BucketPictures, LocalPictures
 from tasks.pseudonyms import Pseudonyms
 from tasks.rounds import Round
@@ -38,10 +38,10 @@ class Screen:
 
 @dataclass(frozen=True)
 class OpenProject:
-    """A person's project in a round, and the account whose answers count there."""
+    """A person's project in a round, and the accounts whose answers count there: all the person has had."""
 
     project_id: int
-    user_id: int
+    accounts: frozenset[int]
 
 
 @contextmanager
@@ -65,11 +65,10 @@ def project_title(round_: Round, work: str, person: str) -> str:
 
 
 def find_project(service: LabelStudioService, round_: Round, work: str, person: str) -> OpenProject | None:
-    """A person's project of this round as `open_project` made it; None before that. Two small requests."""
+    """A person's project of this round as `open_project` made it; None if it was deleted. A small request."""
     with _without_name(round_, person):
         project_id = service.find_project(project_title(round_, work, person))
-        user_id = service.find_person(person)
-    return None if project_id is None or user_id is None else OpenProject(project_id, user_id)
+    return None if project_id is None else OpenProject(project_id, accounts_of(round_, work, person))
 
 
 def open_project(
@@ -101,8 +100,8 @@ def open_project(
                 bucket=picture_folder(round_, settings).place.served_bucket(campaign, settings),
             )
         )
-    note_project(round_, screen.work, person, project_id)
-    return OpenProject(project_id, account.user_id)
+    note_project(round_, screen.work, person, project_id, account.user_id)
+    return OpenProject(project_id, accounts_of(round_, screen.work, person))
 
 
 @contextmanager

@@ -52,7 +52,7 @@ def poll_masks(round_: Round, settings: Settings, sources: Sources) -> None:
             for person in asked[work]:
                 project = find_project(service, round_, work, person)
                 if project is None:
-                    continue  # somebody deleted it, or the person
+                    continue  # somebody deleted it
                 own = [r for r in logged if r[log.person] == person and r["round"] == round_.number]
                 new = service.answers_since(project.project_id, last_seen(own), page_size=DRAWINGS_PAGE)
                 ours = (a for a in new if _is_ours(a.data, key_of(a.data, person), images))
@@ -86,7 +86,7 @@ def _rows(
     for answer in answers:
         if (answer.annotation_id, answer.updated_at.isoformat()) not in logged:
             row = to_row(answer, person)
-            if not answer.is_by(project.user_id):
+            if not answer.is_by(project.accounts):
                 row["state"] = f"foreign: {answer.authors}, not the person of this project"
             yield row
 

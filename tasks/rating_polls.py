@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from configs.settings import Settings
@@ -18,13 +18,13 @@ from tasks.services.label_studio_answers import Answer, NoRating, parse_rating
 Row = dict[str, Any]
 
 
-def answer_row(answer: Answer, need: RatingNeed, author_id: int) -> Row:
+def answer_row(answer: Answer, need: RatingNeed, accounts: Collection[int]) -> Row:
     """An answer of Label Studio as a row of the log; what is not a valid answer says so in its state.
 
     Args:
         answer: as the server has it.
         need: what its task was published for.
-        author_id: account of the rater.
+        accounts: of the rater.
     """
     parsed = parse_rating(answer)
     score, out_of_domain, state = None, None, VALID
@@ -32,7 +32,7 @@ def answer_row(answer: Answer, need: RatingNeed, author_id: int) -> Row:
         state = parsed.reason
     else:
         score, out_of_domain = parsed.score, parsed.out_of_domain
-    if not answer.is_by(author_id):
+    if not answer.is_by(accounts):
         state = f"foreign: {answer.authors}, not the project's rater"
     return {
         "image_id": need.image_id,
@@ -63,9 +63,11 @@ def poll_ratings(round_: Round, settings: Settings) -> None:
         for rater in asked:
             project = find_project(service, round_, RATING_WORK, rater)
             if project is None:
-                continue  # somebody deleted it, or the rater
+                continue  # somebody deleted it
             since = last_seen(_own(log, round_, rater))
-            rows += _rows_of(round_, service.answers_since(project.project_id, since), rater, project.user_id)
+            rows += _rows_of(
+                round_, service.answers_since(project.project_id, since), rater, project.accounts
+            )
     append_to_log(round_, ANSWERS, rows)
 
 
@@ -89,14 +91,14 @@ def reconcile_ratings(round_: Round, settings: Settings) -> None:
             rows += deletions(own, present, noticed)
             if project is not None and present - {row["annotation_id"] for row in own}:
                 answers = service.answers_since(project.project_id, None)
-                rows += _rows_of(round_, answers, rater, project.user_id)
+                rows += _rows_of(round_, answers, rater, project.accounts)
     append_to_log(round_, ANSWERS, rows)
 
 
-def _rows_of(round_: Round, answers: Iterable[Answer], rater: str, author_id: int) -> list[Row]:
+def _rows_of(round_: Round, answers: Iterable[Answer], rater: str, accounts: Collection[int]) -> list[Row]:
     """Rows of the log; anybody may add a task to a project, and what is not ours is left alone."""
     pairs = ((answer, need_of_task(answer.data, rater)) for answer in answers)
-    return [answer_row(a, need, author_id) | round_.labels for a, need in pairs if need is not None]
+    return [answer_row(a, need, accounts) | round_.labels for a, need in pairs if need is not None]
 
 
 def _own(log: Iterable[Row], round_: Round, rater: str) -> list[Row]:

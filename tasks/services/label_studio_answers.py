@@ -6,7 +6,7 @@ is not exactly what our screens produce is refused here, with the reason.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -49,9 +49,9 @@ class Answer:
     created_at: datetime
     updated_at: datetime
 
-    def is_by(self, user_id: int) -> bool:
-        """Whether this user gave the answer and nobody else changed it."""
-        return self.completed_by == user_id and self.updated_by in (None, user_id)
+    def is_by(self, accounts: Collection[int]) -> bool:
+        """Whether one of these users, all the same person's, gave the answer and nobody else changed it."""
+        return self.completed_by in accounts and (self.updated_by is None or self.updated_by in accounts)
 
     @property
     def authors(self) -> str:

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from configs.settings import Settings, read_logins
 from flows.__main__ import madloop
 from tasks.errors import ConfigError, TerminalServiceError
-from tasks.labelling import Screen, find_project, label_studio, open_project
+from tasks.labelling import OpenProject, Screen, find_project, label_studio, open_project
 from tasks.rounds import Round
 from tasks.services.label_studio import LabelStudioService
 from tasks.services.label_studio_records import Task
@@ -105,8 +105,9 @@ def test_a_removed_person_opens_no_project_and_the_answers_keep_their_owner(
     with browser_of(services, name) as browser:
         assert browser.get(f"/api/projects/{project}/").status_code == 403
         assert browser.get(f"/api/projects/{project}/next").status_code == 403
+    assert find_project(service, round_, "rating", name) == OpenProject(project, frozenset({user_id}))
     (answer,) = service.answers_since(project, None)
-    assert (answer.completed_by, answer.is_by(user_id)) == (user_id, True)
+    assert (answer.completed_by, answer.is_by({user_id})) == (user_id, True)
 
     again = people(services, "remove", name)
     assert (again.exit_code, "had no account on this server" in again.stdout) == (0, True)
@@ -132,7 +133,8 @@ def test_who_is_added_again_gets_a_further_account_and_the_same_project(
     added = people(services, "add", name)
     assert (added.exit_code, f"{name}+2@madloop.local" in added.stdout) == (0, True)
     second = open_project(service, round_, services, name, SCREEN)
-    assert (second.project_id, second.user_id == first) == (project, False)
+    assert second == OpenProject(project, frozenset({first, service.find_person(name)}))
+    assert len(second.accounts) == 2
     assert find_project(service, round_, "rating", name) == second
     assert read_logins(services)[name].roles == ("rater",)
     with browser_of(services, name) as browser:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from configs.settings import Settings
+from flows.people import remove_person
 from infra import processes
 from infra.local import services_up
 from tasks.answer_log import DELETED, VALID
@@ -22,6 +23,7 @@ from tasks.errors import ServiceError, TerminalServiceError, Waiting
 from tasks.label_studio_projects import remade_projects
 from tasks.pseudonyms import Pseudonyms
 from tasks.rating_answers import late_answers
+from tasks.rating_polls import poll_ratings, reconcile_ratings
 from tasks.ratings import collect_late_ratings
 from tasks.services.label_studio import LabelStudioService
 from tasks.services.label_studio_records import ProjectSpec, Task
@@ -112,6 +114,25 @@ def test_a_deleted_project_is_made_anew_without_what_was_answered(
     assert [p.numbers for p in remade_projects(rating.round)] == [(ann.project_id, projects[name])]
     _rate_the_rest(rating, people)
     assert rating.rated()[need]["score"] == 5
+
+
+def test_a_removed_rater_s_last_answers_count_and_none_is_taken_for_deleted(
+    rating: RatingRound, people: Callable[[int], Rater], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = rating.round.campaign.ratings.raters[0]
+    before, after = rating.candidates_of(name)[:2]
+    people(0).rate(before, "5")
+    rating.collect()
+    people(0).rate(after, "4")
+
+    monkeypatch.setenv("MADLOOP_HOME", str(rating.settings.home))
+    remove_person(name, force=True)
+
+    poll_ratings(rating.round, rating.settings)
+    reconcile_ratings(rating.round, rating.settings)
+    given = {row["image_id"]: row["score"] for row in rating.log(VALID)}
+    assert given == {before.image_id: 5, after.image_id: 4}
+    assert len(rating.log()) == 2
 
 
 def test_answers_in_anothers_name_or_changed_by_another_are_set_aside(

@@ -160,7 +160,7 @@ def _read_answer(content: bytes, folder: Path) -> None:
     data = {"key": "k", "image_id": "i", "map_digest": "m"}
     if isinstance(result, list):
         answer = Answer(1, 2, "k", data, 3, 3, False, result, 1.5, _MOMENT, _MOMENT)
-        state = answer_row(answer, RatingNeed("i", "m", "rater"), 3)["state"]
+        state = answer_row(answer, RatingNeed("i", "m", "rater"), {3})["state"]
         assert isinstance(state, str)
         assert isinstance(parse_check(answer, height=HEIGHT, width=WIDTH), ParsedCheck | NoCheck)
         try:

@@ -52,7 +52,7 @@ def log_row(score: int | None = 3, **changes: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("score", [1, 2, 3, 4, 5])
 def test_a_score_becomes_a_valid_row(score: int) -> None:
-    row = answer_row(label_studio_answer(str(score)), NEED, AUTHOR)
+    row = answer_row(label_studio_answer(str(score)), NEED, {AUTHOR})
     assert (row["score"], row["out_of_domain"], row["state"]) == (score, False, "valid")
     assert (row["image_id"], row["map_digest"], row["rater"]) == ("a", "m", "rater-1")
     assert (row["seconds"], row["submitted_at"]) == (12.5, "2026-01-01T10:00:00+00:00")
@@ -60,7 +60,7 @@ def test_a_score_becomes_a_valid_row(score: int) -> None:
 
 
 def test_out_of_domain_is_valid_and_has_no_score() -> None:
-    row = answer_row(label_studio_answer(OUT_OF_DOMAIN), NEED, AUTHOR)
+    row = answer_row(label_studio_answer(OUT_OF_DOMAIN), NEED, {AUTHOR})
     assert (row["score"], row["out_of_domain"], row["state"]) == (None, True, "valid")
 
 
@@ -76,7 +76,7 @@ def test_out_of_domain_is_valid_and_has_no_score() -> None:
     ],
 )
 def test_what_does_not_count_keeps_its_place_with_the_reason(answer: Answer, state: str) -> None:
-    row = answer_row(answer, NEED, AUTHOR)
+    row = answer_row(answer, NEED, {AUTHOR})
     assert row["state"].startswith(state)
     assert valid_answers([row]) == {}
 
@@ -103,7 +103,7 @@ def test_answers_about_another_map_or_a_repeat_do_not_fill_a_need() -> None:
 
 
 def test_a_repeat_keeps_its_number_in_the_log() -> None:
-    row = answer_row(label_studio_answer("2"), RatingNeed("a", "m", "rater-1", repeat=1), AUTHOR)
+    row = answer_row(label_studio_answer("2"), RatingNeed("a", "m", "rater-1", repeat=1), {AUTHOR})
     assert (row["repeat"], row["score"]) == (1, 2)
 
 
