@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import TypeVar
 
@@ -198,12 +199,13 @@ def _send(pid: int, start_ticks: int, number: signal.Signals) -> None:
 def choose_ports(wishes: Mapping[Name, Sequence[int]]) -> dict[Name, int]:
     """A free loopback port for each name: the first free one of its wishes, otherwise any of `ANY_PORTS`.
 
-    A wish of 0 is for any port. All are held open until the last is chosen, so no two names get the same one.
+    A wish of 0 is for any port: those after it do not count. All are held open until the last is chosen, so
+    no two names get the same one.
     """
     chosen: dict[Name, int] = {}
     with contextlib.ExitStack() as held:
         for name, ports in wishes.items():
-            for port in (*filter(None, ports), *random.SystemRandom().sample(ANY_PORTS, 100), 0):
+            for port in (*takewhile(bool, ports), *random.SystemRandom().sample(ANY_PORTS, 100), 0):
                 holder = _hold(port)
                 if holder is not None:
                     held.enter_context(holder)
