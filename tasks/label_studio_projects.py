@@ -84,8 +84,9 @@ def _numbers(round_: Round, work: str, person: str) -> tuple[int, ...]:
 def _noted(round_: Round, work: str, person: str) -> list[tuple[int, int]]:
     """(project, account) of all that was noted of a person's work."""
     names = round_.open_store().storage.names(_folder(round_, work, person))
-    parts = (name.rpartition("/")[2].split(".") for name in names)
-    return [(int(project_id), int(account)) for project_id, account in parts]
+    parts = (name.rpartition("/")[2].partition(".") for name in names)
+    # Without an account: noted by an older madloop; the next request notes it again, with the account.
+    return [(int(project_id), int(account)) for project_id, _, account in parts if account]
 
 
 def _top(round_: Round) -> str:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from random import Random
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -26,10 +28,10 @@ def score_tables(*, low: int = 1, high: int = 5) -> st.SearchStrategy[np.ndarray
 
 @many
 @given(score_tables(), st.randoms(use_true_random=False))
-def test_the_rater_model_does_not_depend_on_the_order(scores: np.ndarray, random: object) -> None:
+def test_the_rater_model_does_not_depend_on_the_order(scores: np.ndarray, random: Random) -> None:
     rows, columns = list(range(scores.shape[0])), list(range(scores.shape[1]))
-    random.shuffle(rows)  # type: ignore[attr-defined]
-    random.shuffle(columns)  # type: ignore[attr-defined]
+    random.shuffle(rows)
+    random.shuffle(columns)
     model, shuffled = fit_rater_model(scores), fit_rater_model(scores[np.ix_(rows, columns)])
     np.testing.assert_allclose(shuffled.quality, model.quality[rows], atol=1e-4)
     np.testing.assert_allclose(shuffled.bias, model.bias[columns], atol=1e-4)
